@@ -1,0 +1,104 @@
+/**
+ * The backplane contract: moves bytes between nodes and says who can be reached.
+ *
+ * A backplane may lose, delay or repeat what it carries. It knows nothing of channels' content,
+ * positions or membership: loss repair and the decision who is dead sit above it, once, for every
+ * engine. One suite (`tests/contract/backplane_contract.ts`) holds every engine to this.
+ *
+ * @module
+ */
+
+import type { NodeId } from "../core/node.ts";
+
+/** What the other nodes may know of a node. */
+export interface NodeIdentity {
+  /** The node, in this incarnation. */
+  readonly id: NodeId;
+  /** The operator's name for it. */
+  readonly name: string;
+  /** Where this backplane reaches it, as `"host:port"`; empty where an address has no meaning. */
+  readonly address: string;
+}
+
+/** Why a node can no longer be reached over a backplane. */
+export type PathLoss =
+  /** It said goodbye. */
+  | "left"
+  /** Its process is gone: a new connection to it was refused or reset. */
+  | "refused"
+  /** The way to it is lost, and nothing is known of the node itself. */
+  | "lost";
+
+/** How a backplane feels. */
+export type BackplaneState =
+  /** Everything that it needs is there. */
+  | "up"
+  /** It has lost what it runs on (such as the Redis server) and tries to get it back. */
+  | "down";
+
+/**
+ * What a backplane reports. Its methods MUST NOT throw.
+ *
+ * For each node: `up`, then `received`, then `down`; never two of `up` or of `down` in a row.
+ * Bytes handed to `received` belong to the handler.
+ */
+export interface BackplaneHandler {
+  /** A node can be reached from now on. */
+  up(node: NodeIdentity): void;
+  /** A node cannot be reached any more. Bytes sent to it since its last sign of life may be lost. */
+  down(node: NodeId, loss: PathLoss): void;
+  /** A payload came from a node, in the order in which that node sent it. */
+  received(node: NodeId, payload: Uint8Array): void;
+  /** Payloads to a node were dropped at a bound: what the log can repeat must be offered again. */
+  dropped(node: NodeId): void;
+  /** Payloads published to the channel do reach this node from now on. Answers `subscribe`. */
+  subscribed(channel: string): void;
+  /** The backplane itself went up or down. */
+  state(state: BackplaneState): void;
+  /** Something failed and was dealt with: a refused peer, a broken frame. For logs and counters. */
+  fault(error: Error): void;
+}
+
+/** Counters and gauges of a backplane, by name. Counters only grow. */
+export type BackplaneStats = Readonly<Record<string, number>>;
+
+/** One engine that links nodes. */
+export interface Backplane {
+  /** The engine: `"mesh"`, `"redis"`, `"local"`. Unique within a cluster's list of backplanes. */
+  readonly name: string;
+  /** Whether other nodes are expected: peers are configured, or the engine always has some. */
+  readonly expectsPeers: boolean;
+  /**
+   * Starts the engine. Resolves when it can be reached by others; connecting to them goes on.
+   *
+   * @param id This node.
+   * @param name The operator's name for it.
+   * @param handler Takes what happens, from now until `stop` has resolved.
+   * @throws {Error} If it cannot start: a port in use, a wrong password. The message says what to fix.
+   */
+  start(id: NodeId, name: string, handler: BackplaneHandler): Promise<void>;
+  /**
+   * Sends a payload to some nodes, soon: payloads of one tick leave in one write per node.
+   *
+   * Nodes that cannot be reached are passed over. Order per node is kept. The payload belongs to
+   * the backplane from now on.
+   *
+   * @param nodes The receivers, or `undefined` for every node.
+   * @param payload What to send.
+   * @param channel Set when it is a message that the log can repeat: the channel's name. The
+   *     backplane may drop it at a bound, and an engine with channels may send it just once.
+   */
+  send(nodes: Iterable<NodeId> | undefined, payload: Uint8Array, channel?: string): void;
+  /** Asks that payloads published to a channel reach this node; answered by `subscribed`. */
+  subscribe(channel: string): void;
+  /** Takes back `subscribe`. */
+  unsubscribe(channel: string): void;
+  /** Drops the path to a node, which hears nothing or is not heard, and builds a new one. */
+  rebuild(node: NodeId): void;
+  /** Compares notes with all nodes about who is in the cluster, as something is missing. */
+  discover(): void;
+  /** Counters and gauges, for `stats()`. */
+  stats(): BackplaneStats;
+  /** Says goodbye, sends what is queued and ends everything, within a second. Idempotent. */
+  stop(): Promise<void>;
+}

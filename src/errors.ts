@@ -1,0 +1,144 @@
+/**
+ * The errors of this library. Each has a closed `code` to match on; messages are for people.
+ *
+ * Misuse, such as an option out of bounds, throws `TypeError` or `RangeError` instead.
+ *
+ * @module
+ */
+
+/** What can go wrong with a TCP connection or listener, the same on every runtime. */
+export type TcpErrorCode =
+  /** Nothing listens there (ECONNREFUSED). */
+  | "refused"
+  /** The peer, or something between, broke the connection (ECONNRESET, EPIPE). */
+  | "reset"
+  /** No answer within the time limit. */
+  | "timed_out"
+  /** No way to the host (EHOSTUNREACH, ENETUNREACH). */
+  | "unreachable"
+  /** The name has no address. */
+  | "name_unknown"
+  /** The port is taken (EADDRINUSE). */
+  | "address_in_use"
+  /** The address is not this machine's, or may not be bound (EADDRNOTAVAIL, EACCES). */
+  | "address_not_available"
+  /** The TLS handshake failed: certificate, name or protocol version. */
+  | "tls_failed"
+  /** Anything else; see `cause`. */
+  | "failed";
+
+/** Tells why a connection could not be opened, or ended before its time. */
+export class TcpError extends Error {
+  /** Always `"TcpError"`. */
+  override readonly name = "TcpError";
+  /** Which failure this is. */
+  readonly code: TcpErrorCode;
+
+  /**
+   * Makes an error for one failure.
+   *
+   * @param code Which failure this is.
+   * @param message The action that failed, a colon, then the values that explain it.
+   * @param options The runtime's own error as `cause`, where there is one.
+   */
+  constructor(code: TcpErrorCode, message: string, options: { readonly cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+  }
+}
+
+/** Why a link between two nodes ended or never came up. Stable: safe to match on and to count. */
+export type LinkErrorCode =
+  /** The first bytes are not a node's greeting. */
+  | "greeting_invalid"
+  /** The two nodes share no protocol version. */
+  | "version_unsupported"
+  /** The peer does not know this cluster's secret, or replays an old proof. */
+  | "secret_wrong"
+  /** The peer belongs to another cluster. */
+  | "cluster_wrong"
+  /** The handshake took longer than its time limit. */
+  | "handshake_timed_out"
+  /** The address dialled is this node's own. */
+  | "self_dialled"
+  /** A frame is larger than the limit. */
+  | "frame_too_large"
+  /** A frame's content cannot be read. */
+  | "frame_invalid"
+  /** The peer was silent for longer than the limit. */
+  | "peer_silent"
+  /** The connection ended without a goodbye. */
+  | "peer_gone"
+  /** The peer said goodbye. */
+  | "peer_left"
+  /** Another connection of the same pair is kept instead. */
+  | "duplicate"
+  /** This side closed the link. */
+  | "closed"
+  /** The connection could not be opened; see `cause`. */
+  | "connect_failed";
+
+/** Facts about a {@linkcode LinkError}. */
+export interface LinkErrorOptions {
+  /** The peer's node id, once it has proved it. */
+  readonly peer?: string | undefined;
+  /** The peer's address, where known. */
+  readonly address?: string | undefined;
+  /** The error underneath, such as a {@linkcode TcpError}. */
+  readonly cause?: unknown;
+}
+
+/** Tells why a link to a peer ended. Never thrown: losing a peer is ordinary in a cluster. */
+export class LinkError extends Error {
+  /** Always `"LinkError"`. */
+  override readonly name = "LinkError";
+  /** Which failure this is. */
+  readonly code: LinkErrorCode;
+  /** The peer's node id, or `undefined` when it failed before it proved one. */
+  readonly peer: string | undefined;
+  /** The peer's address, where known. */
+  readonly address: string | undefined;
+
+  /**
+   * Makes an error for one failure.
+   *
+   * @param code Which failure this is.
+   * @param message The action that failed, a colon, then the values that explain it.
+   * @param options The peer, the address and the cause, where known.
+   */
+  constructor(code: LinkErrorCode, message: string, options: LinkErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.peer = options.peer;
+    this.address = options.address;
+  }
+}
+
+/** What can keep a cluster or a server from doing what it was asked. */
+export type ClusterErrorCode =
+  /** The port to listen on is taken, or the address cannot be bound. */
+  | "listen_failed"
+  /** The object was stopped, or was never started. */
+  | "stopped"
+  /** A wait ended by its time limit. */
+  | "timed_out";
+
+/** Tells why an operation on a cluster or a server failed. */
+export class ClusterError extends Error {
+  /** Always `"ClusterError"`. */
+  override readonly name = "ClusterError";
+  /** Which failure this is. */
+  readonly code: ClusterErrorCode;
+
+  /**
+   * Makes an error for one failure.
+   *
+   * @param code Which failure this is.
+   * @param message The action that failed, a colon, then the values that explain it.
+   * @param options The error underneath as `cause`, where there is one.
+   */
+  constructor(code: ClusterErrorCode, message: string, options: { readonly cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+  }
+}

@@ -13,6 +13,12 @@ export interface Position {
   readonly seq: number;
 }
 
+/**
+ * How far a reader is in one channel: the last seq per publishing node. A node that is not
+ * there has published nothing that the reader knows of.
+ */
+export type Positions = Readonly<Record<NodeId, number>>;
+
 const INCARNATION_CHARACTERS = "0123456789abcdefghjkmnpqrstvwxyz";
 const INCARNATION_LENGTH = 12;
 

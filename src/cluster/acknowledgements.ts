@@ -1,0 +1,108 @@
+import { type Millis, NO_OUTPUTS } from "../core/machine.ts";
+import type { NodeId } from "../core/node.ts";
+
+/** What became of a message whose publisher wants to know. */
+export interface Acknowledged {
+  /** As it was handed in. */
+  readonly ticket: unknown;
+  /** The nodes that hold it, this one not included. */
+  readonly nodes: readonly NodeId[];
+  /** The nodes that should and have not said so in time. */
+  readonly missing: readonly NodeId[];
+}
+
+interface Pending {
+  readonly ticket: unknown;
+  readonly seq: number;
+  readonly giveUpAt: Millis;
+  readonly nodes: NodeId[];
+  readonly awaited: Set<NodeId>;
+  readonly missing: NodeId[];
+}
+
+/** Which nodes hold which of this node's messages, where the publisher wants to know (P16). */
+export class Acknowledgements {
+  readonly #channels = new Map<string, Pending[]>();
+  #outputs: Acknowledged[] = [];
+  #count = 0;
+
+  /** Messages that wait for an acknowledgement. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Returns and forgets what was settled, oldest first. */
+  take(): Acknowledged[] {
+    if (this.#outputs.length === 0) return NO_OUTPUTS;
+    const outputs = this.#outputs;
+    this.#outputs = [];
+    return outputs;
+  }
+
+  /** Whether somebody waits for messages of the channel. */
+  isAwaited(channel: string): boolean {
+    return this.#channels.has(channel);
+  }
+
+  /** Waits until each node has acknowledged the channel up to `seq`. */
+  expect(
+    channel: string,
+    wait: {
+      readonly ticket: unknown;
+      readonly seq: number;
+      readonly nodes: ReadonlySet<NodeId>;
+      readonly giveUpAt: Millis;
+    },
+  ): void {
+    const { ticket, seq, giveUpAt } = wait;
+    const pending = { ticket, seq, giveUpAt, nodes: [], awaited: new Set(wait.nodes), missing: [] };
+    if (pending.awaited.size === 0) return this.#settle(pending);
+    const others = this.#channels.get(channel);
+    if (others === undefined) this.#channels.set(channel, [pending]);
+    else others.push(pending);
+    this.#count++;
+  }
+
+  /** A node holds the channel's messages up to `seq`. */
+  acknowledge(channel: string, node: NodeId, seq: number): void {
+    this.#review(channel, (pending) => {
+      if (pending.seq <= seq && pending.awaited.delete(node)) pending.nodes.push(node);
+    });
+  }
+
+  /** A node is down and will not answer. */
+  forget(node: NodeId): void {
+    for (const channel of [...this.#channels.keys()]) {
+      this.#review(channel, (pending) => {
+        if (pending.awaited.delete(node)) pending.missing.push(node);
+      });
+    }
+  }
+
+  /** Gives up what has waited for too long. */
+  tick(now: Millis): void {
+    for (const channel of [...this.#channels.keys()]) {
+      this.#review(channel, (pending) => {
+        if (now < pending.giveUpAt) return;
+        pending.missing.push(...pending.awaited);
+        pending.awaited.clear();
+      });
+    }
+  }
+
+  #review(channel: string, change: (pending: Pending) => void): void {
+    const all = this.#channels.get(channel);
+    if (all === undefined) return;
+    for (const pending of all) change(pending);
+    const open = all.filter((pending) => pending.awaited.size > 0);
+    if (open.length === all.length) return;
+    this.#count -= all.length - open.length;
+    for (const pending of all) if (pending.awaited.size === 0) this.#settle(pending);
+    if (open.length > 0) this.#channels.set(channel, open);
+    else this.#channels.delete(channel);
+  }
+
+  #settle({ ticket, nodes, missing }: Pending): void {
+    this.#outputs.push({ ticket, nodes, missing });
+  }
+}

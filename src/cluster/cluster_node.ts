@@ -1,0 +1,586 @@
+import { ByteWriter } from "../core/byte_writer.ts";
+import { type Machine, type Millis, NO_OUTPUTS, type Wake } from "../core/machine.ts";
+import { BROADCAST_CHANNEL, type Message } from "../core/message.ts";
+import type { NodeId } from "../core/node.ts";
+import { Acknowledgements } from "./acknowledgements.ts";
+import {
+  type ChannelSeq,
+  decodeEnvelope,
+  type EncodableEnvelope,
+  encodeEnvelope,
+  type Envelope,
+  type HeartbeatEnvelope,
+  type MessagesEnvelope,
+} from "./envelope.ts";
+import {
+  type DownReason,
+  type HeartbeatDue,
+  Membership,
+  type MembershipOutput,
+  type PeerView,
+} from "./membership.ts";
+import { RecentHeads } from "./recent_heads.ts";
+import { Repair, type RepairOutput } from "./repair.ts";
+import { Router, type RouterOutput } from "./router.ts";
+import {
+  type ClusterSettings,
+  REPAIR_BATCH_BYTES,
+  REPAIR_BATCH_MESSAGES,
+  TICK_MS,
+} from "./settings.ts";
+
+/** What can happen to a node among others. A `path` is a backplane, by its place in the list. */
+export type ClusterInput =
+  | {
+    readonly kind: "path_up";
+    readonly path: number;
+    readonly node: { readonly id: NodeId; readonly name: string };
+  }
+  | {
+    readonly kind: "path_down";
+    readonly path: number;
+    readonly node: NodeId;
+    readonly loss: "left" | "refused" | "lost";
+  }
+  | { readonly kind: "path_gone"; readonly path: number; readonly node: NodeId }
+  | {
+    readonly kind: "received";
+    readonly path: number;
+    readonly node: NodeId;
+    readonly payload: Uint8Array;
+  }
+  /** A path dropped messages to a node: offer them again. */
+  | { readonly kind: "dropped"; readonly node: NodeId }
+  /** A backplane delivers the channel to this node. */
+  | { readonly kind: "listening"; readonly path: number; readonly channel: string }
+  /** A backplane as a whole went down. */
+  | { readonly kind: "path_lost"; readonly path: number }
+  /** A local subscriber wants the channel, and to know when every node knows. */
+  | { readonly kind: "subscribe"; readonly channel: string; readonly ticket: unknown }
+  | { readonly kind: "unsubscribe"; readonly channel: string }
+  /** This node's messages of a tick. */
+  | { readonly kind: "announce"; readonly channel: string; readonly messages: readonly Message[] }
+  /** The publisher wants to know who holds a message. Comes before its `announce`. */
+  | {
+    readonly kind: "acknowledge";
+    readonly channel: string;
+    readonly seq: number;
+    readonly ticket: unknown;
+    readonly timeoutMs: Millis;
+  }
+  | LogAnswer
+  /** This node is about to stop: whoever waits is told what is known. */
+  | { readonly kind: "leave" }
+  | Wake;
+
+/** What the log holds, in answer to a `read`. */
+export interface LogAnswer {
+  readonly kind: "log";
+  readonly to: NodeId;
+  readonly channel: string;
+  readonly node: NodeId;
+  readonly messages: readonly Message[];
+  readonly floor: number;
+  readonly head: number;
+}
+
+/** What a node asks of its owner. */
+export type ClusterOutput =
+  | {
+    readonly kind: "send";
+    /** The receivers, or `undefined` for all. */
+    readonly nodes: Iterable<NodeId> | undefined;
+    readonly payload: Uint8Array;
+    /** Set for messages, which the log can repeat. */
+    readonly channel: string | undefined;
+    /** The backplane to use, or `undefined` for each. */
+    readonly path: number | undefined;
+  }
+  | { readonly kind: "listen"; readonly channel: string; readonly wanted: boolean }
+  | { readonly kind: "rebuild"; readonly path: number; readonly node: NodeId }
+  | { readonly kind: "discover" }
+  /** Messages of another node, in order, none twice. */
+  | {
+    readonly kind: "deliver";
+    readonly channel: string;
+    readonly messages: readonly Message[];
+  }
+  | {
+    readonly kind: "rebase";
+    readonly channel: string;
+    readonly node: NodeId;
+    readonly seq: number;
+  }
+  | { readonly kind: "gap"; readonly channel: string; readonly node: NodeId }
+  /** Read the log, and answer with `log`. */
+  | {
+    readonly kind: "read";
+    readonly to: NodeId;
+    readonly channel: string;
+    readonly node: NodeId;
+    readonly after: number;
+    readonly limit: number;
+  }
+  | { readonly kind: "confirmed"; readonly ticket: unknown; readonly missing: readonly NodeId[] }
+  | {
+    readonly kind: "acknowledged";
+    readonly ticket: unknown;
+    readonly nodes: readonly NodeId[];
+    readonly missing: readonly NodeId[];
+  }
+  | { readonly kind: "peer_connected"; readonly node: NodeId; readonly name: string }
+  | {
+    readonly kind: "peer_disconnected";
+    readonly node: NodeId;
+    readonly name: string;
+    readonly reason: DownReason;
+  }
+  | { readonly kind: "deaf"; readonly isDeaf: boolean }
+  /** A peer sent bytes that are no envelope: its path is built anew. */
+  | { readonly kind: "fault"; readonly node: NodeId; readonly path: number };
+
+/** Counters and gauges of a node. Counters only grow. */
+export interface ClusterNodeStats {
+  /** Envelopes that could not be read. */
+  readonly envelopesInvalid: number;
+  /** Envelopes of types that this version does not know. */
+  readonly envelopesUnknown: number;
+  /** Messages that came in and were here already. */
+  readonly messagesRepeated: number;
+  /** Messages that came in for channels without a subscriber. */
+  readonly messagesUnwanted: number;
+  /** Requests for missing messages. */
+  readonly repairsRequested: number;
+  /** Answers to other nodes' requests. */
+  readonly repairsAnswered: number;
+  /** Messages from behind a hole that did not fit and were asked for again. */
+  readonly repairOverflows: number;
+  /** Streams with a hole at this moment. */
+  readonly holesOpen: number;
+  /** Holes that could not be filled. */
+  readonly gaps: number;
+  /** Channels that this node is interested in. */
+  readonly interestChannels: number;
+  /** Subscriptions confirmed although some node had not answered in time. */
+  readonly confirmTimeouts: number;
+  /** Messages that wait for acknowledgements. */
+  readonly acknowledgementsPending: number;
+  /** Paths built anew because they were deaf. */
+  readonly pathsRebuilt: number;
+  /** Time in which this node did not run, in ms. */
+  readonly stalledMs: number;
+}
+
+/**
+ * One node among others: who is there, who must hear what, and whether everything arrived.
+ *
+ * It joins membership, router, repair and acknowledgements over the envelopes, and knows
+ * neither what carries them nor what a client is.
+ */
+export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
+  readonly #self: NodeId;
+  readonly #writer = new ByteWriter();
+  readonly #membership: Membership;
+  readonly #router: Router;
+  readonly #repair = new Repair();
+  readonly #acknowledgements = new Acknowledgements();
+  readonly #heads = new RecentHeads();
+  #outputs: ClusterOutput[] = [];
+  #tickAt: Millis;
+  #invalid = 0;
+  #unknown = 0;
+  #unwanted = 0;
+  #repairsAnswered = 0;
+  #rebuilt = 0;
+
+  /**
+   * Starts alone.
+   *
+   * @param self This node.
+   * @param settings Times and limits.
+   * @param paths How many backplanes there are.
+   * @param now The time.
+   */
+  constructor(self: NodeId, settings: ClusterSettings, paths: number, now: Millis) {
+    this.#self = self;
+    this.#membership = new Membership(self, settings, now);
+    this.#router = new Router(settings, paths);
+    this.#tickAt = now + TICK_MS;
+    // Broadcasts reach every node, so every node is interested in their channel from the start.
+    this.#router.subscribe(BROADCAST_CHANNEL, undefined, now);
+    this.#router.flush();
+    this.#settle(now);
+  }
+
+  /** The next tick, or now if there is news to tell at the end of this one. */
+  get deadline(): Millis {
+    return this.#router.hasNews ? -Infinity : this.#tickAt;
+  }
+
+  /** Nodes that count, this one not included. */
+  get connectedCount(): number {
+    return this.#membership.connectedCount;
+  }
+
+  /** Whether this node fails to hear what it should hear. */
+  get isDeaf(): boolean {
+    return this.#membership.isDeaf;
+  }
+
+  /** Counters and gauges. */
+  get stats(): ClusterNodeStats {
+    return {
+      envelopesInvalid: this.#invalid,
+      envelopesUnknown: this.#unknown,
+      messagesRepeated: this.#repair.repeats,
+      messagesUnwanted: this.#unwanted,
+      repairsRequested: this.#repair.requests,
+      repairsAnswered: this.#repairsAnswered,
+      repairOverflows: this.#repair.overflows,
+      holesOpen: this.#repair.holeCount,
+      gaps: this.#repair.gaps,
+      interestChannels: this.#router.channelCount,
+      confirmTimeouts: this.#router.confirmTimeouts,
+      acknowledgementsPending: this.#acknowledgements.count,
+      pathsRebuilt: this.#rebuilt,
+      stalledMs: this.#membership.stalledMs,
+    };
+  }
+
+  /** The nodes that are not down, for people. */
+  peers(now: Millis): PeerView[] {
+    return this.#membership.view(now);
+  }
+
+  /** Applies one input. */
+  handle(input: ClusterInput, now: Millis): void {
+    this.#membership.observe(now);
+    this.#apply(input, now);
+    this.#settle(now);
+  }
+
+  /** Returns and forgets the outputs so far, oldest first. */
+  take(): ClusterOutput[] {
+    if (this.#outputs.length === 0) return NO_OUTPUTS;
+    const outputs = this.#outputs;
+    this.#outputs = [];
+    return outputs;
+  }
+
+  #apply(input: ClusterInput, now: Millis): void {
+    switch (input.kind) {
+      case "received":
+        return this.#receive(input.path, input.node, input.payload, now);
+      case "announce":
+        return this.#announce(input.channel, input.messages);
+      case "subscribe":
+        return this.#router.subscribe(input.channel, input.ticket, now);
+      case "unsubscribe":
+        return this.#router.unsubscribe(input.channel, now);
+      case "listening":
+        return this.#router.listening(input.path, input.channel);
+      case "acknowledge":
+        return this.#expect(input, now);
+      case "log":
+        return this.#answer(input);
+      case "path_up":
+        return this.#membership.pathUp(input.path, input.node, now);
+      case "path_down":
+        return this.#membership.pathDown(input.path, input.node, input.loss, now);
+      case "path_gone":
+        return this.#membership.pathGone(input.path, input.node, now);
+      case "path_lost":
+        return this.#router.pathLost(input.path);
+      case "leave":
+        this.#router.giveUp(Infinity);
+        return this.#acknowledgements.tick(Infinity);
+      case "dropped":
+        return this.#heads.offerAll(input.node);
+      case "wake":
+        return this.#wake(now);
+    }
+  }
+
+  #wake(now: Millis): void {
+    this.#router.flush();
+    if (now < this.#tickAt) return;
+    this.#tickAt = now + TICK_MS;
+    this.#heads.tick(now);
+    this.#membership.tick(now);
+    this.#router.tick(now);
+    this.#router.flush();
+    this.#repair.tick(now);
+    this.#acknowledgements.tick(now);
+  }
+
+  #announce(channel: string, messages: readonly Message[]): void {
+    this.#heads.set(channel, messages[messages.length - 1]!.seq);
+    const nodes = this.#router.interested(channel);
+    if (nodes.size === 0) return;
+    const acknowledge = this.#acknowledgements.isAwaited(channel);
+    const node = this.#self;
+    this.#send(nodes, { kind: "messages", channel, node, repair: false, acknowledge, messages });
+  }
+
+  #expect(
+    wait: { channel: string; seq: number; ticket: unknown; timeoutMs: Millis },
+    now: Millis,
+  ): void {
+    const { channel, seq, ticket } = wait;
+    const nodes = this.#router.interested(channel);
+    const giveUpAt = now + wait.timeoutMs;
+    this.#acknowledgements.expect(channel, { ticket, seq, nodes, giveUpAt });
+  }
+
+  #receive(path: number, from: NodeId, payload: Uint8Array, now: Millis): void {
+    if (!this.#membership.has(from)) return;
+    this.#membership.heard(path, from, now);
+    const envelope = decodeEnvelope(from, payload);
+    if (envelope !== undefined) return this.#accept(from, envelope, now);
+    this.#invalid++;
+    this.#outputs.push({ kind: "fault", node: from, path }, { kind: "rebuild", path, node: from });
+  }
+
+  #accept(from: NodeId, envelope: Envelope, now: Millis): void {
+    switch (envelope.kind) {
+      case "messages":
+        return this.#acceptMessages(envelope, now);
+      case "heartbeat":
+        return this.#acceptHeartbeat(from, envelope, now);
+      case "interest":
+        return this.#acknowledgeInterest(from, {
+          version: envelope.version,
+          channels: this.#router.interest(from, envelope),
+          isAll: false,
+        });
+      case "interest_all":
+        return this.#acknowledgeInterest(from, {
+          version: envelope.version,
+          channels: this.#router.interestAll(from, envelope),
+          isAll: true,
+        });
+      case "interest_ack":
+        return this.#router.acknowledge(from, envelope);
+      case "interest_request":
+        return this.#router.interestRequest(from, now);
+      case "repair_request":
+        return this.#read(from, envelope);
+      case "repair_end":
+        return this.#repair.answer({ ...envelope, from }, now);
+      case "ack":
+        return this.#acknowledgements.acknowledge(envelope.channel, from, envelope.seq);
+      case "probe":
+        return this.#testify(from, envelope.node, now);
+      case "testimony":
+        return this.#membership.testimony(envelope.node, envelope.heardAgoMs, now);
+      case "unknown":
+        this.#unknown++;
+    }
+  }
+
+  #acceptMessages(envelope: MessagesEnvelope, now: Millis): void {
+    if (envelope.node === this.#self) return;
+    if (!this.#router.isWanted(envelope.channel)) {
+      this.#unwanted += envelope.messages.length;
+      return;
+    }
+    this.#repair.receive(envelope, now);
+  }
+
+  #acceptHeartbeat(from: NodeId, beat: HeartbeatEnvelope, now: Millis): void {
+    this.#membership.compare(from, beat.membersDigest);
+    this.#router.heartbeat(from, beat.interestVersion);
+    for (const { channel, seq } of beat.heads) {
+      if (!this.#router.isWanted(channel)) continue;
+      this.#repair.head({ channel, node: from, seq, isExact: true }, now);
+    }
+  }
+
+  #acknowledgeInterest(
+    to: NodeId,
+    interest: {
+      readonly version: number;
+      readonly channels: readonly string[] | undefined;
+      readonly isAll: boolean;
+    },
+  ): void {
+    const { version, channels, isAll } = interest;
+    if (channels === undefined) return;
+    const heads: ChannelSeq[] = [];
+    for (const channel of channels) {
+      const seq = this.#heads.get(channel);
+      if (seq !== undefined) heads.push({ channel, seq });
+    }
+    const { floor } = this.#heads;
+    this.#send([to], { kind: "interest_ack", version, isAll, floor, heads });
+  }
+
+  #testify(to: NodeId, node: NodeId, now: Millis): void {
+    const heardAgoMs = this.#membership.testify(node, now);
+    this.#send([to], { kind: "testimony", node, heardAgoMs });
+  }
+
+  #read(to: NodeId, wanted: { channel: string; node: NodeId; after: number }): void {
+    const { channel, node, after } = wanted;
+    const limit = REPAIR_BATCH_MESSAGES;
+    this.#outputs.push({ kind: "read", to, channel, node, after, limit });
+  }
+
+  // First what is lost, then what is not: so the first message fits.
+  #answer({ to, channel, node, messages, floor, head }: LogAnswer): void {
+    this.#repairsAnswered++;
+    this.#send([to], { kind: "repair_end", channel, node, floor, head });
+    const part = firstBytes(messages);
+    if (part.length === 0) return;
+    const envelope: MessagesEnvelope = {
+      kind: "messages",
+      channel,
+      node,
+      repair: true,
+      acknowledge: node === this.#self && this.#acknowledgements.isAwaited(channel),
+      messages: part,
+    };
+    this.#send([to], envelope);
+  }
+
+  #send(nodes: Iterable<NodeId> | undefined, envelope: EncodableEnvelope, path?: number): void {
+    const payload = encodeEnvelope(this.#writer, this.#self, envelope);
+    const channel = envelope.kind === "messages" ? envelope.channel : undefined;
+    this.#outputs.push({ kind: "send", nodes, payload, channel, path });
+  }
+
+  // What one part decides may concern another, so they are asked in turn until none has more to say.
+  #settle(now: Millis): void {
+    for (let isBusy = true; isBusy;) {
+      isBusy = false;
+      for (const output of this.#membership.take()) {
+        isBusy = true;
+        this.#onMembership(output, now);
+      }
+      for (const output of this.#router.take()) {
+        isBusy = true;
+        this.#onRouter(output, now);
+      }
+      for (const output of this.#repair.take()) {
+        isBusy = true;
+        this.#onRepair(output);
+      }
+    }
+    for (const settled of this.#acknowledgements.take()) {
+      this.#outputs.push({ kind: "acknowledged", ...settled });
+    }
+  }
+
+  #onMembership(output: MembershipOutput, now: Millis): void {
+    switch (output.kind) {
+      case "greet":
+        this.#repair.present(output.node, now);
+        return this.#router.greet(output.node, now);
+      case "connected":
+        this.#outputs.push({ ...output, kind: "peer_connected" });
+        return;
+      case "down":
+        return this.#onDown(output, now);
+      case "heartbeat":
+        return this.#beat(output);
+      case "probe":
+        return this.#probe(output.node);
+      case "rebuild":
+        this.#rebuilt++;
+        this.#outputs.push(output);
+        return;
+      case "discover":
+      case "deaf":
+        this.#outputs.push(output);
+    }
+  }
+
+  #onDown(down: MembershipOutput & { readonly kind: "down" }, now: Millis): void {
+    const { node, name, reason } = down;
+    this.#router.forget(node);
+    this.#heads.forget(node);
+    this.#acknowledgements.forget(node);
+    this.#repair.absent(node, reason !== "timed_out", now);
+    if (down.wasConnected) {
+      this.#outputs.push({ kind: "peer_disconnected", node, name, reason });
+    }
+  }
+
+  #onRouter(output: RouterOutput, now: Millis): void {
+    switch (output.kind) {
+      case "send":
+        return this.#send(output.to === undefined ? undefined : [output.to], output.envelope);
+      case "synced":
+        return this.#membership.synced(output.node);
+      case "head":
+        return this.#repair.head(output, now);
+      case "listen":
+        if (!output.wanted) this.#repair.forget(output.channel);
+        this.#outputs.push(output);
+        return;
+      case "confirmed":
+        if (output.ticket !== undefined) this.#outputs.push(output);
+    }
+  }
+
+  #onRepair(output: RepairOutput): void {
+    switch (output.kind) {
+      case "request":
+        return this.#request(output);
+      case "ack":
+        return this.#send([output.node], {
+          kind: "ack",
+          channel: output.channel,
+          seq: output.seq,
+        });
+      default:
+        this.#outputs.push(output);
+    }
+  }
+
+  #request(wanted: { channel: string; node: NodeId; after: number; attempt: number }): void {
+    const { channel, node, after, attempt } = wanted;
+    const holder = this.#holder(channel, node, attempt);
+    if (holder !== undefined) {
+      this.#send([holder], { kind: "repair_request", channel, node, after });
+    }
+  }
+
+  // The publishing node knows best. Without it, those who listened to it are asked in turn.
+  #holder(channel: string, node: NodeId, attempt: number): NodeId | undefined {
+    if (this.#membership.isReachable(node)) return node;
+    const holders = [...this.#router.interested(channel)].filter((holder) =>
+      this.#membership.isReachable(holder)
+    );
+    return holders[attempt % Math.max(1, holders.length)];
+  }
+
+  #beat(due: HeartbeatDue): void {
+    const { node, path } = due;
+    const heads = this.#heads.takeFor(
+      node,
+      (channel) => this.#router.isInterested(node, channel),
+    );
+    const membersDigest = this.#membership.digest;
+    const interestVersion = this.#router.version;
+    this.#send(
+      [node],
+      { kind: "heartbeat", interestVersion, membersDigest, heads },
+      path,
+    );
+  }
+
+  #probe(node: NodeId): void {
+    const others = [...this.#membership.nodes].filter((other) => other !== node);
+    if (others.length > 0) this.#send(others, { kind: "probe", node });
+  }
+}
+
+function firstBytes(messages: readonly Message[]): readonly Message[] {
+  let bytes = 0;
+  for (let index = 0; index < messages.length; index++) {
+    bytes += messages[index]!.data.length;
+    if (bytes > REPAIR_BATCH_BYTES && index > 0) return messages.slice(0, index);
+  }
+  return messages;
+}

@@ -1,0 +1,391 @@
+import { hashText } from "../core/hash.ts";
+import { type Millis, NO_OUTPUTS } from "../core/machine.ts";
+import type { NodeId } from "../core/node.ts";
+import { type ClusterSettings, PROBE_MS, TICK_MS } from "./settings.ts";
+
+/** Why a node is declared down. */
+export type DownReason =
+  /** It said goodbye. */
+  | "left"
+  /** Its process is gone. */
+  | "died"
+  /** Nobody has heard it for the node timeout. */
+  | "timed_out";
+
+/** What the membership decides. */
+export type MembershipOutput =
+  /** A node is new here: tell it everything. */
+  | { readonly kind: "greet"; readonly node: NodeId }
+  /** A node counts from now on. */
+  | { readonly kind: "connected"; readonly node: NodeId; readonly name: string }
+  /** A node is down. `wasConnected` tells whether it counted. */
+  | {
+    readonly kind: "down";
+    readonly node: NodeId;
+    readonly name: string;
+    readonly reason: DownReason;
+    readonly wasConnected: boolean;
+  }
+  | HeartbeatDue
+  /** Ask the other nodes whether they hear this one. */
+  | { readonly kind: "probe"; readonly node: NodeId }
+  /** A path is deaf: build it anew. */
+  | { readonly kind: "rebuild"; readonly path: number; readonly node: NodeId }
+  /** Some node knows others than this one does. */
+  | { readonly kind: "discover" }
+  /** This node went deaf, or hears again. */
+  | { readonly kind: "deaf"; readonly isDeaf: boolean };
+
+/** It is time for a heartbeat to one node over one path. */
+export interface HeartbeatDue {
+  readonly kind: "heartbeat";
+  readonly node: NodeId;
+  readonly path: number;
+}
+
+/** A node as the operator sees it. */
+export interface PeerView {
+  /** The node. */
+  readonly id: NodeId;
+  /** The operator's name for it. */
+  readonly name: string;
+  /** `syncing` until it counts; `suspect` while nothing is heard of it or no path leads to it. */
+  readonly state: "syncing" | "connected" | "suspect";
+  /** The backplanes over which it can be reached, by their place in the list. */
+  readonly paths: readonly number[];
+  /** How long it has been silent, in ms. */
+  readonly silentMs: Millis;
+}
+
+/** One way to a peer: over one backplane. */
+interface Path {
+  isUp: boolean;
+  heardAt: Millis;
+  rebuiltAt: Millis;
+}
+
+interface Peer {
+  readonly id: NodeId;
+  readonly name: string;
+  readonly paths: (Path | undefined)[];
+  isConnected: boolean;
+  /** When its process was found gone, if it was. */
+  refusedAt: Millis | undefined;
+  probedAt: Millis;
+  /** When another node says that it last heard this one. */
+  vouchedAt: Millis;
+  /** Heartbeats in a row in which its idea of the members differed. */
+  differingBeats: number;
+}
+
+// Heartbeats in which two nodes may differ about the members before they compare notes.
+const DIFFERING_BEATS_MAX = 3;
+const DISCOVER_PAUSE_MS = 5_000;
+// A wake that comes this much late means that this node was not running.
+const STALL_MS = 3 * TICK_MS;
+
+/**
+ * Decides who is in the cluster, from what the paths report and what the others say.
+ *
+ * ```text
+ *   path up           interest known
+ *  ---------> syncing ---------------> connected
+ *                |                        |
+ *                +---- left | died | timed out ----> (forgotten)
+ * ```
+ *
+ * A node is declared down at once when it says goodbye; `PROBE_MS` after its process was found
+ * gone, unless another node still has a path to it; and after `nodeTimeoutMs` of silence, which
+ * others who hear it can prolong to twice that. Time in which this node itself did not run
+ * counts for nobody (P14).
+ */
+export class Membership {
+  readonly #self: NodeId;
+  readonly #settings: ClusterSettings;
+  readonly #peers = new Map<NodeId, Peer>();
+  #outputs: MembershipOutput[] = [];
+  #observedAt: Millis;
+  #beatAt: Millis;
+  #discoveredAt = -Infinity;
+  #isDeaf = false;
+  #stalledMs = 0;
+
+  /** Starts alone. */
+  constructor(self: NodeId, settings: ClusterSettings, now: Millis) {
+    this.#self = self;
+    this.#settings = settings;
+    this.#observedAt = now;
+    this.#beatAt = now + settings.heartbeatMs;
+  }
+
+  /** Whether this node fails to hear what it should hear (P13). */
+  get isDeaf(): boolean {
+    return this.#isDeaf;
+  }
+
+  /** Total time in which this node did not run, in ms. */
+  get stalledMs(): Millis {
+    return this.#stalledMs;
+  }
+
+  /** Nodes that count, this one not included. */
+  get connectedCount(): number {
+    let count = 0;
+    for (const peer of this.#peers.values()) if (peer.isConnected) count++;
+    return count;
+  }
+
+  /** Every node that is not down, counting or not. */
+  get nodes(): Iterable<NodeId> {
+    return this.#peers.keys();
+  }
+
+  /** A hash over this node and those that count: the same on all nodes that agree. */
+  get digest(): number {
+    let digest = hashText(this.#self);
+    for (const peer of this.#peers.values()) if (peer.isConnected) digest ^= hashText(peer.id);
+    return digest >>> 0;
+  }
+
+  /** Whether a node is known and not down. */
+  has(node: NodeId): boolean {
+    return this.#peers.has(node);
+  }
+
+  /** Whether a path leads to a node at this moment. */
+  isReachable(node: NodeId): boolean {
+    return this.#peers.get(node)?.paths.some((path) => path?.isUp === true) ?? false;
+  }
+
+  /** The nodes that are not down, for people. */
+  view(now: Millis): PeerView[] {
+    return [...this.#peers.values()].map((peer) => ({
+      id: peer.id,
+      name: peer.name,
+      state: this.#stateOf(peer, now),
+      paths: peer.paths.flatMap((path, index) => path?.isUp === true ? [index] : []),
+      silentMs: now - heardAt(peer),
+    }));
+  }
+
+  /** Returns and forgets the decisions so far, oldest first. */
+  take(): MembershipOutput[] {
+    if (this.#outputs.length === 0) return NO_OUTPUTS;
+    const outputs = this.#outputs;
+    this.#outputs = [];
+    return outputs;
+  }
+
+  /** Takes note of the time, before anything else is told: a long pause is this node's own fault. */
+  observe(now: Millis): void {
+    const pause = now - this.#observedAt;
+    this.#observedAt = now;
+    if (pause < STALL_MS) return;
+    this.#stalledMs += pause;
+    for (const peer of this.#peers.values()) {
+      if (peer.refusedAt !== undefined) peer.refusedAt += pause;
+      for (const path of peer.paths) {
+        if (path === undefined) continue;
+        path.heardAt += pause;
+        path.rebuiltAt += pause;
+      }
+    }
+  }
+
+  /** A path to a node is there. */
+  pathUp(path: number, node: { id: NodeId; name: string }, now: Millis): void {
+    let peer = this.#peers.get(node.id);
+    if (peer === undefined) this.#peers.set(node.id, peer = createPeer(node));
+    peer.refusedAt = undefined;
+    peer.paths[path] = createPath(now);
+    this.#outputs.push({ kind: "greet", node: node.id });
+  }
+
+  /** A path to a node is gone. */
+  pathDown(path: number, node: NodeId, loss: "left" | "refused" | "lost", now: Millis): void {
+    const peer = this.#peers.get(node);
+    const state = peer?.paths[path];
+    if (peer === undefined || state === undefined) return;
+    state.isUp = false;
+    if (loss === "left") return this.#down(peer, "left");
+    if (loss === "refused") this.#refused(peer, now);
+  }
+
+  /** A node to which a path was lost is known to be dead. */
+  pathGone(path: number, node: NodeId, now: Millis): void {
+    const peer = this.#peers.get(node);
+    if (peer?.paths[path]?.isUp === false) this.#refused(peer, now);
+  }
+
+  /** Something came from a node over a path. */
+  heard(path: number, node: NodeId, now: Millis): void {
+    const state = this.#peers.get(node)?.paths[path];
+    if (state !== undefined) state.heardAt = now;
+  }
+
+  /** A node told in its heartbeat which members it knows. */
+  compare(node: NodeId, membersDigest: number): void {
+    const peer = this.#peers.get(node);
+    if (peer === undefined) return;
+    peer.differingBeats = membersDigest === this.digest ? 0 : peer.differingBeats + 1;
+  }
+
+  /** A node's interest is known, and so it counts. */
+  synced(node: NodeId): void {
+    const peer = this.#peers.get(node);
+    if (peer === undefined || peer.isConnected) return;
+    peer.isConnected = true;
+    this.#outputs.push({ kind: "connected", node, name: peer.name });
+  }
+
+  /** Another node answered a probe. `heardAgoMs` is `undefined` when no path of its leads there. */
+  testimony(node: NodeId, heardAgoMs: Millis | undefined, now: Millis): void {
+    const peer = this.#peers.get(node);
+    if (peer === undefined || heardAgoMs === undefined) return;
+    peer.vouchedAt = Math.max(peer.vouchedAt, now - heardAgoMs);
+    peer.refusedAt = undefined;
+  }
+
+  /** What this node can say of another: how long ago it was heard, or `undefined` without a path. */
+  testify(node: NodeId, now: Millis): Millis | undefined {
+    const peer = this.#peers.get(node);
+    if (peer === undefined || !this.isReachable(node)) return undefined;
+    return now - heardAt(peer);
+  }
+
+  /** Looks at the time. To be called every `TICK_MS`. */
+  tick(now: Millis): void {
+    const isBeatDue = now >= this.#beatAt;
+    if (isBeatDue) this.#beatAt = now + this.#settings.heartbeatMs;
+    for (const peer of [...this.#peers.values()]) {
+      if (isBeatDue) this.#beat(peer);
+      this.#judge(peer, now);
+    }
+    this.#judgeSelf(now);
+    this.#compareNotes(now);
+  }
+
+  #beat(peer: Peer): void {
+    peer.paths.forEach((path, index) => {
+      if (path?.isUp) this.#outputs.push({ kind: "heartbeat", node: peer.id, path: index });
+    });
+  }
+
+  #judge(peer: Peer, now: Millis): void {
+    peer.paths.forEach((path, index) => {
+      if (path?.isUp === true) this.#judgePath(peer, path, index, now);
+    });
+    if (peer.refusedAt !== undefined && now >= peer.refusedAt + PROBE_MS) {
+      return this.#down(peer, "died");
+    }
+    const { deafMs, heartbeatMs } = this.#settings;
+    const silentMs = now - heardAt(peer);
+    if (silentMs < deafMs / 2) return;
+    if (now >= peer.probedAt + heartbeatMs / 2) this.#probe(peer, now);
+    // A tick early, so that it is never a tick late.
+    const limitMs = this.#settings.nodeTimeoutMs - TICK_MS;
+    // Others may prolong a life, but a node that stays out of reach is down for this one.
+    const isVouched = this.#isHeardByOthers(peer) && now - peer.vouchedAt < limitMs &&
+      silentMs < 2 * limitMs;
+    if (silentMs >= limitMs && !isVouched) this.#down(peer, "timed_out");
+  }
+
+  // Nodes hear the same heartbeat at slightly different times; only a later one proves anything.
+  #isHeardByOthers(peer: Peer): boolean {
+    return peer.vouchedAt > heardAt(peer) + 1.5 * this.#settings.heartbeatMs;
+  }
+
+  #judgePath(peer: Peer, path: Path, index: number, now: Millis): void {
+    const limitMs = this.#settings.deafMs - TICK_MS;
+    if (now - path.heardAt < limitMs || now - path.rebuiltAt < limitMs) return;
+    path.rebuiltAt = now;
+    this.#outputs.push({ kind: "rebuild", path: index, node: peer.id });
+  }
+
+  #judgeSelf(now: Millis): void {
+    const isDeaf = this.#hearsTooLittle(now);
+    if (isDeaf === this.#isDeaf) return;
+    this.#isDeaf = isDeaf;
+    this.#outputs.push({ kind: "deaf", isDeaf });
+  }
+
+  // Deaf is who hears nobody though somebody is there, or does not hear one whom others hear.
+  #hearsTooLittle(now: Millis): boolean {
+    const limitMs = this.#settings.deafMs - TICK_MS;
+    let heardCount = 0;
+    for (const peer of this.#peers.values()) {
+      if (now - heardAt(peer) < limitMs) heardCount++;
+      else if (this.#isHeardByOthers(peer)) return true;
+    }
+    return this.#peers.size > 0 && heardCount === 0;
+  }
+
+  #compareNotes(now: Millis): void {
+    if (now < this.#discoveredAt + DISCOVER_PAUSE_MS) return;
+    let isDiffering = false;
+    for (const peer of this.#peers.values()) {
+      if (peer.differingBeats >= DIFFERING_BEATS_MAX) isDiffering = true;
+    }
+    if (!isDiffering) return;
+    this.#discoveredAt = now;
+    this.#outputs.push({ kind: "discover" });
+  }
+
+  #refused(peer: Peer, now: Millis): void {
+    if (peer.paths.some((path) => path?.isUp === true)) return;
+    const isAlone = this.#peers.size === 1;
+    if (isAlone) return this.#down(peer, "died");
+    peer.refusedAt ??= now;
+    this.#probe(peer, now);
+  }
+
+  #probe(peer: Peer, now: Millis): void {
+    peer.probedAt = now;
+    this.#outputs.push({ kind: "probe", node: peer.id });
+  }
+
+  #down(peer: Peer, reason: DownReason): void {
+    this.#peers.delete(peer.id);
+    // Should it come back, it must come back as one to whom everything is told anew.
+    peer.paths.forEach((path, index) => {
+      if (path?.isUp) this.#outputs.push({ kind: "rebuild", path: index, node: peer.id });
+    });
+    const { id: node, name, isConnected: wasConnected } = peer;
+    this.#outputs.push({ kind: "down", node, name, reason, wasConnected });
+  }
+
+  #stateOf(peer: Peer, now: Millis): PeerView["state"] {
+    if (!peer.isConnected) return "syncing";
+    const isSilent = now - heardAt(peer) >= this.#settings.deafMs;
+    return isSilent || !this.isReachable(peer.id) ? "suspect" : "connected";
+  }
+}
+
+function createPeer(node: { readonly id: NodeId; readonly name: string }): Peer {
+  return {
+    id: node.id,
+    name: node.name,
+    paths: [],
+    isConnected: false,
+    refusedAt: undefined,
+    probedAt: -Infinity,
+    vouchedAt: -Infinity,
+    differingBeats: 0,
+  };
+}
+
+function createPath(now: Millis): Path {
+  return {
+    isUp: true,
+    heardAt: now,
+    rebuiltAt: -Infinity,
+  };
+}
+
+function heardAt(peer: Peer): Millis {
+  let latest = -Infinity;
+  for (const path of peer.paths) {
+    if (path !== undefined && path.heardAt > latest) latest = path.heardAt;
+  }
+  return latest;
+}

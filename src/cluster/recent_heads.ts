@@ -1,0 +1,83 @@
+import type { Millis } from "../core/machine.ts";
+import type { NodeId } from "../core/node.ts";
+import type { ChannelSeq } from "./envelope.ts";
+import { HEADS_MAX, HEARTBEAT_HEADS_MAX } from "./settings.ts";
+
+const EPOCH_MS = 1_000;
+// A path that is silent for longer is built anew, and a new path is told everything.
+const EPOCHS = 4;
+
+/**
+ * The newest seq of this node in each channel, and which of them are recent.
+ *
+ * Recent heads travel with the heartbeats, so that the loss of a channel's last message is
+ * noticed too. Heads that had to be forgotten leave a bound behind: `floor`.
+ */
+export class RecentHeads {
+  readonly #heads = new Map<string, number>();
+  #epochs: Set<string>[] = [new Set()];
+  #epochEndsAt: Millis = -Infinity;
+  /** Channels that a node is still to be told: those that did not fit into a heartbeat. */
+  readonly #backlog = new Map<NodeId, Set<string>>();
+  #floor = 0;
+
+  /** The highest head that was forgotten, or 0. */
+  get floor(): number {
+    return this.#floor;
+  }
+
+  /** This node published up to `seq` in a channel. */
+  set(channel: string, seq: number): void {
+    this.#heads.set(channel, seq);
+    this.#epochs[0]!.add(channel);
+    if (this.#heads.size > HEADS_MAX) this.#forgetOldest();
+  }
+
+  /** The newest seq in a channel, if any is remembered. */
+  get(channel: string): number | undefined {
+    return this.#heads.get(channel);
+  }
+
+  /** Moves on to the next second, if it is time. */
+  tick(now: Millis): void {
+    if (now < this.#epochEndsAt) return;
+    this.#epochEndsAt = now + EPOCH_MS;
+    // Nothing is moved while nothing is published.
+    if (this.#epochs.every((epoch) => epoch.size === 0)) return;
+    this.#epochs = [new Set(), ...this.#epochs.slice(0, EPOCHS - 1)];
+  }
+
+  /** Takes the heads that a node is to be told now, at most as many as a heartbeat holds. */
+  takeFor(node: NodeId, isInterested: (channel: string) => boolean): ChannelSeq[] {
+    const channels = this.#backlog.get(node) ?? new Set();
+    for (const epoch of this.#epochs) {
+      for (const channel of epoch) if (isInterested(channel)) channels.add(channel);
+    }
+    const heads: ChannelSeq[] = [];
+    for (const channel of channels) {
+      if (heads.length === HEARTBEAT_HEADS_MAX) break;
+      channels.delete(channel);
+      const seq = this.#heads.get(channel);
+      if (seq !== undefined && isInterested(channel)) heads.push({ channel, seq });
+    }
+    if (channels.size > 0) this.#backlog.set(node, channels);
+    else this.#backlog.delete(node);
+    return heads;
+  }
+
+  /** A node may have missed anything: it is to be told every head. */
+  offerAll(node: NodeId): void {
+    this.#backlog.set(node, new Set(this.#heads.keys()));
+  }
+
+  /** Forgets a node that is down. */
+  forget(node: NodeId): void {
+    this.#backlog.delete(node);
+  }
+
+  #forgetOldest(): void {
+    const [channel, seq] = this.#heads.entries().next().value!;
+    this.#heads.delete(channel);
+    this.#floor = Math.max(this.#floor, seq);
+  }
+}

@@ -1,0 +1,357 @@
+import { type Millis, NO_OUTPUTS } from "../core/machine.ts";
+import type { Message } from "../core/message.ts";
+import type { NodeId } from "../core/node.ts";
+import { PARK_MS, REPAIR_ATTEMPTS_MAX, REPAIR_RETRY_MS, REPAIR_WAITING_MAX } from "./settings.ts";
+
+// A lost node that returns after its place was given up has told where it stands by then.
+const STRANGER_SETTLES_MS = 5_000;
+const STRANGERS_MAX = 1_000;
+
+/** What the repair decides. */
+export type RepairOutput =
+  /** Messages, in order, none twice. */
+  | {
+    readonly kind: "deliver";
+    readonly channel: string;
+    readonly node: NodeId;
+    readonly messages: readonly Message[];
+  }
+  /** A stream starts here: nothing before `seq` is expected. */
+  | {
+    readonly kind: "rebase";
+    readonly channel: string;
+    readonly node: NodeId;
+    readonly seq: number;
+  }
+  /** Ask somebody for the messages of `node` after a seq. */
+  | {
+    readonly kind: "request";
+    readonly channel: string;
+    readonly node: NodeId;
+    readonly after: number;
+    /** How often it was asked in vain: from 1 on, others than `node` may be asked. */
+    readonly attempt: number;
+  }
+  /** Messages are lost for good. */
+  | { readonly kind: "gap"; readonly channel: string; readonly node: NodeId }
+  /** Everything up to the seq that its node wants acknowledged is here. */
+  | {
+    readonly kind: "ack";
+    readonly channel: string;
+    readonly node: NodeId;
+    readonly seq: number;
+  };
+
+/** A hole in a stream. */
+interface Hole {
+  /** The newest seq that is known to exist. */
+  target: number;
+  /** Messages from behind the hole. */
+  waiting: Message[];
+  askedAt: Millis;
+  attempt: number;
+}
+
+/** One node's messages in one channel, as this node has them. */
+interface Stream {
+  /** The seq up to which everything is here. */
+  last: number;
+  hole: Hole | undefined;
+  /** The seq to acknowledge once it is here. */
+  owed: number;
+}
+
+/**
+ * Keeps each stream whole: drops what came before, finds what is missing, and asks for it.
+ *
+ * A stream is one node's messages in one channel. A message is next in line when its `prev` is
+ * not past what is here and its `seq` is (a node that forgot a channel starts again from
+ * `prev` 0, which is why "not past" and not "equal"). Anything else is a repeat or leaves a hole.
+ */
+export class Repair {
+  readonly #channels = new Map<string, Map<NodeId, Stream>>();
+  readonly #holes = new Map<Stream, { readonly channel: string; readonly node: NodeId }>();
+  /** Nodes that are down, and since when: dead ones never return, lost ones may. */
+  readonly #absent = new Map<NodeId, { readonly isDead: boolean; readonly since: Millis }>();
+  /** Lost nodes whose place was given up, and since when they are back, if they are. */
+  readonly #strangers = new Map<NodeId, Millis | undefined>();
+  #outputs: RepairOutput[] = [];
+  #repeats = 0;
+  #gaps = 0;
+  #requests = 0;
+  #overflows = 0;
+
+  /** Messages that were here already. */
+  get repeats(): number {
+    return this.#repeats;
+  }
+
+  /** Holes that could not be filled. */
+  get gaps(): number {
+    return this.#gaps;
+  }
+
+  /** Requests for missing messages. */
+  get requests(): number {
+    return this.#requests;
+  }
+
+  /** Messages from behind a hole that did not fit, and were asked for again. */
+  get overflows(): number {
+    return this.#overflows;
+  }
+
+  /** Streams with a hole at this moment. */
+  get holeCount(): number {
+    return this.#holes.size;
+  }
+
+  /** Returns and forgets the decisions so far, oldest first. */
+  take(): RepairOutput[] {
+    if (this.#outputs.length === 0) return NO_OUTPUTS;
+    const outputs = this.#outputs;
+    this.#outputs = [];
+    return outputs;
+  }
+
+  /** Messages of a node came in, from whomever. */
+  receive(
+    batch: {
+      readonly channel: string;
+      readonly node: NodeId;
+      readonly messages: readonly Message[];
+      readonly repair: boolean;
+      readonly acknowledge: boolean;
+    },
+    now: Millis,
+  ): void {
+    const first = batch.messages[0];
+    if (first === undefined) return;
+    const { channel, node } = batch;
+    const stream = this.#stream(channel, node, first.prev);
+    const before = stream.last;
+    if (batch.acknowledge) stream.owed = batch.messages.at(-1)!.seq;
+    const accepted = this.#accept(stream, batch.messages);
+    if (accepted.length > 0) {
+      this.#outputs.push({ kind: "deliver", channel, node, messages: accepted });
+    }
+    this.#resume(channel, node, stream);
+    this.#lookBehind(channel, node, stream, now);
+    if (stream.owed > 0 && stream.last >= stream.owed) this.#pay(channel, node, stream);
+    // The rest of a long repair is asked for as soon as its first part is here.
+    const isPart = batch.repair && stream.hole !== undefined && stream.last > before;
+    if (isPart) this.#ask(channel, node, stream, now);
+  }
+
+  /**
+   * A node says where its stream stands.
+   *
+   * @param isExact Whether the stream stands just there; otherwise it is known to be forgotten,
+   *     with an end somewhere up to `seq`.
+   */
+  head(
+    head: {
+      readonly channel: string;
+      readonly node: NodeId;
+      readonly seq: number;
+      readonly isExact: boolean;
+    },
+    now: Millis,
+  ): void {
+    const { channel, node, seq } = head;
+    const known = this.#channels.get(channel)?.get(node);
+    if (known === undefined) {
+      this.#stream(channel, node, seq);
+      if (seq > 0 && this.#strangers.has(node)) this.#outputs.push({ kind: "gap", channel, node });
+      this.#outputs.push({ kind: "rebase", channel, node, seq });
+      return;
+    }
+    if (seq <= known.last) return;
+    if (head.isExact) this.#open(channel, node, known, { target: seq, now });
+    // What a node forgot, it cannot repeat, nor say whether it was anything.
+    else this.#lose(channel, node, known, seq);
+  }
+
+  /**
+   * A node answered a request: what it no longer remembers, and where the stream ends for it.
+   *
+   * Only the publishing node itself can say that messages are lost for good; another holder may
+   * just never have had them.
+   */
+  answer(
+    end: {
+      readonly from: NodeId;
+      readonly channel: string;
+      readonly node: NodeId;
+      readonly floor: number;
+    },
+    now: Millis,
+  ): void {
+    const { channel, node } = end;
+    const stream = this.#channels.get(channel)?.get(node);
+    if (stream?.hole === undefined || end.from !== node) return;
+    stream.hole.attempt = 0;
+    stream.hole.askedAt = now;
+    if (end.floor > stream.last) this.#lose(channel, node, stream, end.floor);
+  }
+
+  /** This node receives a channel no longer. */
+  forget(channel: string): void {
+    const streams = this.#channels.get(channel);
+    if (streams === undefined) return;
+    for (const stream of streams.values()) this.#holes.delete(stream);
+    this.#channels.delete(channel);
+  }
+
+  /** A node is down. If it is dead, what only it remembered is lost; if not, it may return. */
+  absent(node: NodeId, isDead: boolean, now: Millis): void {
+    this.#absent.set(node, { isDead, since: now });
+  }
+
+  /** A node is back. */
+  present(node: NodeId, now: Millis): void {
+    this.#absent.delete(node);
+    if (this.#strangers.has(node)) this.#strangers.set(node, now);
+  }
+
+  /** Looks at the time: asks again, gives up, forgets nodes that were away for too long. */
+  tick(now: Millis): void {
+    for (const [stream, { channel, node }] of this.#holes) {
+      const hole = stream.hole!;
+      if (now < hole.askedAt + REPAIR_RETRY_MS) continue;
+      hole.attempt++;
+      const isHopeless = hole.attempt > REPAIR_ATTEMPTS_MAX && this.#absent.get(node)?.isDead;
+      if (isHopeless === true) {
+        this.#lose(channel, node, stream, hole.waiting[0]?.prev ?? hole.target);
+      } else this.#ask(channel, node, stream, now);
+    }
+    for (const [node, { isDead, since }] of this.#absent) {
+      if (now >= since + (isDead ? 2 * REPAIR_ATTEMPTS_MAX * REPAIR_RETRY_MS : PARK_MS)) {
+        this.#forgetNode(node);
+        if (!isDead) this.#strangers.set(node, undefined);
+      }
+    }
+    for (const [node, backSince] of this.#strangers) {
+      const isSettled = backSince !== undefined && now >= backSince + STRANGER_SETTLES_MS;
+      if (isSettled || this.#strangers.size > STRANGERS_MAX) this.#strangers.delete(node);
+    }
+  }
+
+  #stream(channel: string, node: NodeId, base: number): Stream {
+    let streams = this.#channels.get(channel);
+    if (streams === undefined) this.#channels.set(channel, streams = new Map());
+    let stream = streams.get(node);
+    if (stream === undefined) {
+      streams.set(node, stream = { last: base, hole: undefined, owed: 0 });
+    }
+    return stream;
+  }
+
+  // Nearly always everything fits, and then the very list that came in goes on.
+  #accept(stream: Stream, messages: readonly Message[]): readonly Message[] {
+    let accepted: Message[] | undefined;
+    for (let index = 0; index < messages.length; index++) {
+      const message = messages[index]!;
+      if (message.prev <= stream.last && message.seq > stream.last) {
+        stream.last = message.seq;
+        accepted?.push(message);
+        continue;
+      }
+      accepted ??= messages.slice(0, index);
+      if (message.seq <= stream.last) this.#repeats++;
+      else this.#keep(stream, message);
+    }
+    return accepted ?? messages;
+  }
+
+  #keep(stream: Stream, message: Message): void {
+    const hole = stream.hole ??= newHole();
+    hole.target = Math.max(hole.target, message.seq);
+    if (hole.waiting.length >= REPAIR_WAITING_MAX) {
+      this.#overflows++;
+      return;
+    }
+    hole.waiting.push(message);
+  }
+
+  // Messages behind the hole may fit now.
+  #resume(channel: string, node: NodeId, stream: Stream): void {
+    const hole = stream.hole;
+    if (hole === undefined) return;
+    const messages: Message[] = [];
+    hole.waiting.sort((left, right) => left.seq - right.seq);
+    const waiting = hole.waiting.filter((message) => {
+      if (message.seq <= stream.last) return false;
+      if (message.prev > stream.last) return true;
+      stream.last = message.seq;
+      messages.push(message);
+      return false;
+    });
+    hole.waiting = waiting;
+    if (messages.length > 0) this.#outputs.push({ kind: "deliver", channel, node, messages });
+    if (waiting.length > 0 || hole.target > stream.last) return;
+    stream.hole = undefined;
+    this.#holes.delete(stream);
+  }
+
+  #lookBehind(channel: string, node: NodeId, stream: Stream, now: Millis): void {
+    if (stream.hole === undefined || this.#holes.has(stream)) return;
+    this.#holes.set(stream, { channel, node });
+    this.#ask(channel, node, stream, now);
+  }
+
+  #open(
+    channel: string,
+    node: NodeId,
+    stream: Stream,
+    hole: { target: number; now: Millis },
+  ): void {
+    stream.hole ??= newHole();
+    stream.hole.target = Math.max(stream.hole.target, hole.target);
+    this.#lookBehind(channel, node, stream, hole.now);
+  }
+
+  #ask(channel: string, node: NodeId, stream: Stream, now: Millis): void {
+    const hole = stream.hole!;
+    hole.askedAt = now;
+    this.#requests++;
+    const { attempt } = hole;
+    this.#outputs.push({ kind: "request", channel, node, after: stream.last, attempt });
+  }
+
+  #lose(channel: string, node: NodeId, stream: Stream, upTo: number): void {
+    this.#gaps++;
+    stream.last = Math.max(stream.last, upTo);
+    this.#outputs.push({ kind: "gap", channel, node }, {
+      kind: "rebase",
+      channel,
+      node,
+      seq: stream.last,
+    });
+    this.#resume(channel, node, stream);
+  }
+
+  #pay(channel: string, node: NodeId, stream: Stream): void {
+    this.#outputs.push({ kind: "ack", channel, node, seq: stream.owed });
+    stream.owed = 0;
+  }
+
+  #forgetNode(node: NodeId): void {
+    this.#absent.delete(node);
+    for (const [channel, streams] of this.#channels) {
+      const stream = streams.get(node);
+      if (stream === undefined) continue;
+      if (stream.hole !== undefined) {
+        this.#gaps++;
+        this.#outputs.push({ kind: "gap", channel, node });
+        this.#holes.delete(stream);
+      }
+      streams.delete(node);
+      if (streams.size === 0) this.#channels.delete(channel);
+    }
+  }
+}
+
+function newHole(): Hole {
+  return { target: 0, waiting: [], askedAt: 0, attempt: 0 };
+}

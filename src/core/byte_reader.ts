@@ -1,0 +1,90 @@
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * Reads what {@linkcode ByteWriter} wrote, from bytes that nobody vouches for.
+ *
+ * Reading past the end, or text that is not UTF-8, throws nothing: it sets `failed` and gives
+ * zeros and empty values from then on. Callers check `failed` once, at the end.
+ */
+export class ByteReader {
+  readonly #bytes: Uint8Array;
+  #offset = 0;
+  #failed = false;
+
+  /** Starts at the first byte. Byte fields that are read are views of `bytes`. */
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  /** Whether anything could not be read. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
+  /** Bytes not read yet. */
+  get remaining(): number {
+    return this.#bytes.byteLength - this.#offset;
+  }
+
+  /** Reads one byte. */
+  u8(): number {
+    return this.#need(1) ? this.#bytes[this.#offset++]! : 0;
+  }
+
+  /** Reads four bytes. */
+  u32(): number {
+    if (!this.#need(4)) return 0;
+    const bytes = this.#bytes;
+    const offset = this.#offset;
+    this.#offset += 4;
+    return ((bytes[offset]! << 24) | (bytes[offset + 1]! << 16) | (bytes[offset + 2]! << 8) |
+      bytes[offset + 3]!) >>> 0;
+  }
+
+  /** Reads an integer of one to eight bytes. */
+  varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let count = 0; count < 8; count++) {
+      if (!this.#need(1)) return 0;
+      const byte = this.#bytes[this.#offset++]!;
+      value += (byte & 127) * scale;
+      if (byte < 128) return Number.isSafeInteger(value) ? value : this.#fail();
+      scale *= 128;
+    }
+    return this.#fail();
+  }
+
+  /** Reads bytes behind their length. A view, not a copy. */
+  bytes(): Uint8Array {
+    const length = this.u32();
+    if (!this.#need(length)) return this.#bytes.subarray(0, 0);
+    this.#offset += length;
+    return this.#bytes.subarray(this.#offset - length, this.#offset);
+  }
+
+  /** Reads text behind its length. */
+  text(): string {
+    const bytes = this.bytes();
+    if (this.#failed) return "";
+    try {
+      return decoder.decode(bytes);
+    } catch {
+      // The decoder's way to say that it is not UTF-8.
+      this.#fail();
+      return "";
+    }
+  }
+
+  #need(count: number): boolean {
+    if (this.#failed) return false;
+    if (this.#offset + count <= this.#bytes.byteLength) return true;
+    this.#failed = true;
+    return false;
+  }
+
+  #fail(): 0 {
+    this.#failed = true;
+    return 0;
+  }
+}

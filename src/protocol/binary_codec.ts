@@ -1,0 +1,199 @@
+/**
+ * What is said in binary frames: payloads that are no JSON.
+ *
+ * Every binary frame, both ways, starts with the same header (integers are big-endian):
+ *
+ * ```text
+ * offset 0        1       2           3        4             12
+ *        kind u8  flags   channel     node     number u64    channel   node    payload
+ *                 u8      length u8   length   (id or seq)   (UTF-8)   (UTF-8)
+ *                                     u8
+ * ```
+ *
+ * @module
+ */
+
+import { BROADCAST_CHANNEL, type Message } from "../core/message.ts";
+import { channelNameFault } from "./channel_name.ts";
+import type { BrokenFrame, DecodedMessage, ErrorCode, MessageFault, Qos } from "./message.ts";
+
+/** Byte 0: the version of the layout in the upper four bits, and what the frame is. */
+export const BINARY_KINDS = {
+  /** Client to server: publish to a channel. */
+  publish: 0x11,
+  /** Client to server: broadcast. */
+  broadcast: 0x12,
+  /** Server to client: a channel's message. */
+  message: 0x13,
+  /** Server to client: a broadcast. */
+  broadcastMessage: 0x14,
+} as const;
+
+/** Byte 1 of a frame to the server. Bits that are not listed are passed over. */
+export const BINARY_FLAGS = {
+  /** The number is the client's `id`: it wants an answer. */
+  hasId: 0x01,
+  /** Not to the client's own connection. */
+  exclude: 0x02,
+  /** The QoS, shifted left by two. */
+  qosMask: 0x0c,
+} as const;
+
+/** Bytes before the channel. */
+export const BINARY_HEADER_BYTES = 12;
+
+const QOS_SHIFT = 2;
+const NUMBER_OFFSET = 4;
+const TWO_TO_32 = 4_294_967_296;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const BROKEN: BrokenFrame = {
+  type: "broken",
+  reason: "Cannot read binary frame: it ends within its header",
+};
+
+/**
+ * Reads one binary frame of a client. Never throws.
+ *
+ * @param bytes The frame. The payload that comes out is a copy of a part of it.
+ */
+export function decodeBinary(bytes: Uint8Array): DecodedMessage {
+  if (bytes.byteLength < BINARY_HEADER_BYTES) return BROKEN;
+  const payloadOffset = BINARY_HEADER_BYTES + bytes[2]! + bytes[3]!;
+  if (bytes.byteLength < payloadOffset) return BROKEN;
+  const flags = bytes[1]!;
+  const hasId = (flags & BINARY_FLAGS.hasId) !== 0;
+  const id = hasId ? readU64(bytes, NUMBER_OFFSET) : undefined;
+  if (id !== undefined && !Number.isSafeInteger(id)) {
+    return fault(undefined, "bad_request", '"id" must be an integer from 0 to 2^53 - 1');
+  }
+  switch (bytes[0]) {
+    case BINARY_KINDS.publish:
+      return decodePublish(bytes, id, payloadOffset);
+    case BINARY_KINDS.broadcast:
+      return { type: "broadcast", id, data: copyFrom(bytes, payloadOffset) };
+    default:
+      return fault(id, "unknown_type", `No binary message has the kind ${bytes[0]}`);
+  }
+}
+
+/** Writes a message with a binary payload, as a server says it. */
+export function encodeBinaryMessage(channel: string, message: Message): Uint8Array {
+  const isBroadcast = channel === BROADCAST_CHANNEL;
+  return encodeFrame({
+    kind: isBroadcast ? BINARY_KINDS.broadcastMessage : BINARY_KINDS.message,
+    flags: 0,
+    number: message.seq,
+    channel,
+    node: message.node,
+    data: message.data as Uint8Array,
+  });
+}
+
+/** What a client may say of a binary publish. */
+export interface BinaryPublishOptions {
+  /** The client's number for the request. Without it there is no answer. */
+  readonly id?: number;
+  /** When it counts as done. */
+  readonly qos?: Qos;
+  /** Whether the client's own connection is left out. */
+  readonly exclude?: boolean;
+}
+
+/** Writes a binary publish, as a client says it; to `BROADCAST_CHANNEL` it is a broadcast. */
+export function encodeBinaryPublish(
+  channel: string,
+  data: Uint8Array,
+  options: BinaryPublishOptions = {},
+): Uint8Array {
+  const { id, qos = 0, exclude = false } = options;
+  return encodeFrame({
+    kind: channel === BROADCAST_CHANNEL ? BINARY_KINDS.broadcast : BINARY_KINDS.publish,
+    flags: (id === undefined ? 0 : BINARY_FLAGS.hasId) | (exclude ? BINARY_FLAGS.exclude : 0) |
+      (qos << QOS_SHIFT),
+    number: id ?? 0,
+    channel,
+    node: "",
+    data,
+  });
+}
+
+interface Frame {
+  readonly kind: number;
+  readonly flags: number;
+  readonly number: number;
+  readonly channel: string;
+  readonly node: string;
+  readonly data: Uint8Array;
+}
+
+function encodeFrame(frame: Frame): Uint8Array {
+  const channel = encoder.encode(frame.channel);
+  const node = encoder.encode(frame.node);
+  const nodeOffset = BINARY_HEADER_BYTES + channel.byteLength;
+  const payloadOffset = nodeOffset + node.byteLength;
+  const bytes = new Uint8Array(payloadOffset + frame.data.byteLength);
+  bytes[0] = frame.kind;
+  bytes[1] = frame.flags;
+  bytes[2] = channel.byteLength;
+  bytes[3] = node.byteLength;
+  writeU64(bytes, NUMBER_OFFSET, frame.number);
+  bytes.set(channel, BINARY_HEADER_BYTES);
+  bytes.set(node, nodeOffset);
+  bytes.set(frame.data, payloadOffset);
+  return bytes;
+}
+
+function decodePublish(
+  bytes: Uint8Array,
+  id: number | undefined,
+  payloadOffset: number,
+): DecodedMessage {
+  const channel = decodeText(bytes.subarray(BINARY_HEADER_BYTES, BINARY_HEADER_BYTES + bytes[2]!));
+  const nameFault = channel === undefined ? "it is not UTF-8" : channelNameFault(channel);
+  if (channel === undefined || nameFault !== undefined) {
+    return fault(id, "channel_invalid", `Cannot use the channel: ${nameFault}`);
+  }
+  const flags = bytes[1]!;
+  const qos = (flags & BINARY_FLAGS.qosMask) >> QOS_SHIFT;
+  if (qos > 2) return fault(id, "bad_request", `"qos" must be 0, 1 or 2, received ${qos}`);
+  if (qos > 0 && id === undefined) return fault(id, "bad_request", `"qos" ${qos} needs an "id"`);
+  const exclude = (flags & BINARY_FLAGS.exclude) !== 0;
+  const data = copyFrom(bytes, payloadOffset);
+  return { type: "publish", id, channel, data, qos: qos as Qos, exclude };
+}
+
+// A view would keep the whole read buffer alive for as long as the message is remembered.
+function copyFrom(bytes: Uint8Array, offset: number): Uint8Array {
+  return new Uint8Array(bytes.subarray(offset));
+}
+
+function decodeText(bytes: Uint8Array): string | undefined {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    // The decoder's way to say that it is not UTF-8.
+    return undefined;
+  }
+}
+
+function readU64(bytes: Uint8Array, offset: number): number {
+  let value = 0;
+  for (let index = offset; index < offset + 8; index++) value = value * 256 + bytes[index]!;
+  return value;
+}
+
+function writeU64(bytes: Uint8Array, offset: number, value: number): void {
+  let high = Math.floor(value / TWO_TO_32);
+  let low = value % TWO_TO_32;
+  for (let index = 3; index >= 0; index--) {
+    bytes[offset + index] = high & 255;
+    bytes[offset + 4 + index] = low & 255;
+    high = Math.floor(high / 256);
+    low = Math.floor(low / 256);
+  }
+}
+
+function fault(id: number | undefined, code: ErrorCode, message: string): MessageFault {
+  return { type: "fault", id, code, message };
+}

@@ -1,0 +1,265 @@
+/**
+ * What is said in text frames: JSON objects, one a line.
+ *
+ * @module
+ */
+
+import { BROADCAST_CHANNEL, type Message } from "../core/message.ts";
+import type { NodeId, Position, Positions } from "../core/node.ts";
+import { encodeBinaryMessage } from "./binary_codec.ts";
+import { channelNameFault } from "./channel_name.ts";
+import { FRAME_JOIN_CHARACTERS_MAX, POSITION_NODES_MAX, TOKEN_CHARACTERS_MAX } from "./limits.ts";
+import type {
+  BrokenFrame,
+  DecodedMessage,
+  ErrorCode,
+  MessageFault,
+  Qos,
+  ServerMessage,
+} from "./message.ts";
+
+export { channelNameFault };
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const SHOWN_CHARACTERS_MAX = 40;
+const BROKEN: BrokenFrame = { type: "broken", reason: "Cannot read JSON: a line is no JSON text" };
+const BROADCAST_PREFIX = '{"type":"broadcast","data":';
+
+/**
+ * Reads one line of a text frame: one JSON object. Never throws.
+ *
+ * Fields that it does not know are passed over, so that newer clients are understood.
+ */
+export function decodeMessage(line: string): DecodedMessage {
+  const fields = parse(line);
+  if (fields === undefined) return BROKEN;
+  if (!isObject(fields)) return badRequest(undefined, `Expected an object, ${received(fields)}`);
+  switch (fields.type) {
+    case "publish":
+      return decodePublish(fields, line);
+    case "subscribe":
+      return decodeSubscribe(fields);
+    case "unsubscribe":
+    case "join":
+    case "update":
+    case "leave":
+    case "members":
+      return decodeChannelRequest(fields, fields.type);
+    case "broadcast":
+      return decodeBroadcast(fields, line);
+    case "ping":
+      return isId(fields.id) ? { type: "ping", id: fields.id } : badId(fields);
+    case "hello":
+      return decodeHello(fields);
+    default:
+      return typeof fields.type === "string"
+        ? fault(fields, "unknown_type", `No message has the "type" ${shown(fields.type)}`)
+        : badField(fields, "type", "a string");
+  }
+}
+
+/** Writes what the server says, but for messages and broadcasts. */
+export function encodeServerMessage(message: ServerMessage): string {
+  return message.type === "published"
+    ? encodePublished(message.id, message.position)
+    : JSON.stringify(message);
+}
+
+/**
+ * Writes messages of one channel as frames, in order: text frames of many messages where they
+ * follow each other, and a binary frame for each binary payload.
+ *
+ * @param channel The channel, or `BROADCAST_CHANNEL` for broadcasts.
+ */
+export function encodeFrames(
+  channel: string,
+  messages: readonly Message[],
+): (string | Uint8Array)[] {
+  const frames: (string | Uint8Array)[] = [];
+  const prefix = messagePrefix(channel);
+  let text = "";
+  let node: NodeId | undefined;
+  let suffix = "";
+  for (const message of messages) {
+    if (typeof message.data !== "string") {
+      if (text !== "") frames.push(text);
+      text = "";
+      frames.push(encodeBinaryMessage(channel, message));
+      continue;
+    }
+    if (message.node !== node) suffix = messageSuffix(node = message.node);
+    if (text !== "") text += "\n";
+    text += prefix + message.data + suffix + message.seq + "}";
+    // Clients have a bound of their own, often of 1 MiB.
+    if (text.length < FRAME_JOIN_CHARACTERS_MAX) continue;
+    frames.push(text);
+    text = "";
+  }
+  if (text !== "") frames.push(text);
+  return frames;
+}
+
+function messagePrefix(channel: string): string {
+  if (channel === BROADCAST_CHANNEL) return BROADCAST_PREFIX;
+  return `{"type":"message","channel":${quote(channel)},"data":`;
+}
+
+function messageSuffix(node: NodeId): string {
+  return `,"node":${quote(node)},"seq":`;
+}
+
+function encodePublished(id: number, position: Position): string {
+  return `{"type":"published","id":${id},"position":{"node":${
+    quote(position.node)
+  },"seq":${position.seq}}}`;
+}
+
+function decodePublish(fields: Fields, line: string): DecodedMessage {
+  const { id, channel, qos = 0, exclude = false } = fields;
+  if (id !== undefined && !isId(id)) return badId(fields);
+  if (typeof channel !== "string") return badField(fields, "channel", "a string");
+  const nameFault = channelNameFault(channel);
+  if (nameFault !== undefined) return badChannel(fields, nameFault);
+  if (!isQos(qos)) return badField(fields, "qos", "0, 1 or 2");
+  if (qos > 0 && id === undefined) return badRequest(undefined, `"qos" ${qos} needs an "id"`);
+  if (typeof exclude !== "boolean") return badField(fields, "exclude", "true or false");
+  const data = jsonOf(fields.data, line);
+  if (data === undefined) return badData(fields);
+  return { type: "publish", id, channel, data, qos, exclude };
+}
+
+function decodeBroadcast(fields: Fields, line: string): DecodedMessage {
+  const { id } = fields;
+  if (id !== undefined && !isId(id)) return badId(fields);
+  const data = jsonOf(fields.data, line);
+  return data === undefined ? badData(fields) : { type: "broadcast", id, data };
+}
+
+function decodeSubscribe(fields: Fields): DecodedMessage {
+  const request = decodeChannelRequest(fields, "subscribe");
+  if (request.type !== "subscribe") return request;
+  const { position, history } = fields;
+  if (position !== undefined && !isPositions(position)) {
+    return badField(fields, "position", `an object of at most ${POSITION_NODES_MAX} integers`);
+  }
+  if (history !== undefined && !isId(history)) {
+    return badField(fields, "history", "an integer from 0 to 2^53 - 1");
+  }
+  return { ...request, position, history };
+}
+
+type ChannelRequestType = "subscribe" | "unsubscribe" | "join" | "update" | "leave" | "members";
+
+function decodeChannelRequest(fields: Fields, type: ChannelRequestType): DecodedMessage {
+  const { id, channel } = fields;
+  if (!isId(id)) return badId(fields);
+  if (typeof channel !== "string") return badField(fields, "channel", "a string");
+  const nameFault = channelNameFault(channel);
+  if (nameFault !== undefined) return badChannel(fields, nameFault);
+  return type === "subscribe"
+    ? { type, id, channel, position: undefined, history: undefined }
+    : { type, id, channel };
+}
+
+function decodeHello(fields: Fields): DecodedMessage {
+  const { client, token, resume } = fields;
+  if (client !== undefined && !isShortText(client)) return badField(fields, "client", SHORT_TEXT);
+  if (token !== undefined && !isShortText(token)) return badField(fields, "token", SHORT_TEXT);
+  if (resume === undefined) return { type: "hello", client, token };
+  return fault(fields, "unsupported", 'No "resume" here: subscribe with a "position" instead');
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    // A SyntaxError, or a RangeError for what is nested too deeply: either way no JSON for us.
+    return undefined;
+  }
+}
+
+/** The JSON text of a field's value, or `undefined` if there is none. */
+function jsonOf(value: unknown, line: string): string | undefined {
+  // Where nothing in the line is escaped, no string in it needs to be: it was one piece of it.
+  if (typeof value === "string" && !line.includes("\\")) return `"${value}"`;
+  try {
+    return JSON.stringify(value);
+  } catch {
+    // The only thing that parsed JSON can do wrong is to be nested deeper than the stack is high.
+    return undefined;
+  }
+}
+
+/** Writes text as a JSON string. Names are short and rarely need escapes. */
+function quote(text: string): string {
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    const isPlain = code >= 0x20 && code !== 0x22 && code !== 0x5c && (code & 0xf800) !== 0xd800;
+    if (!isPlain) return JSON.stringify(text);
+  }
+  return `"${text}"`;
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isId(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isQos(value: unknown): value is Qos {
+  return value === 0 || value === 1 || value === 2;
+}
+
+const SHORT_TEXT = `a string of at most ${TOKEN_CHARACTERS_MAX} characters`;
+
+function isShortText(value: unknown): value is string {
+  return typeof value === "string" && value.length <= TOKEN_CHARACTERS_MAX;
+}
+
+function isPositions(value: unknown): value is Positions {
+  if (!isObject(value)) return false;
+  const seqs = Object.values(value);
+  return seqs.length <= POSITION_NODES_MAX && seqs.every(isId);
+}
+
+function badId(fields: Fields): MessageFault {
+  return badField(fields, "id", "an integer from 0 to 2^53 - 1");
+}
+
+function badChannel(fields: Fields, nameFault: string): MessageFault {
+  return fault(fields, "channel_invalid", `Cannot use "channel": ${nameFault}`);
+}
+
+function badData(fields: Fields): MessageFault {
+  return fields.data === undefined
+    ? badField(fields, "data", "a JSON value")
+    : fault(fields, "bad_request", '"data" is nested too deeply');
+}
+
+function badField(fields: Fields, name: string, expected: string): MessageFault {
+  return fault(fields, "bad_request", `"${name}" must be ${expected}, ${received(fields[name])}`);
+}
+
+function badRequest(id: number | undefined, message: string): MessageFault {
+  return { type: "fault", id, code: "bad_request", message };
+}
+
+function fault(fields: Fields, code: ErrorCode, message: string): MessageFault {
+  return { type: "fault", id: isId(fields.id) ? fields.id : undefined, code, message };
+}
+
+function received(value: unknown): string {
+  return `received ${shown(value)}`;
+}
+
+function shown(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object" && value !== null) return "an object";
+  if (typeof value !== "string") return String(value);
+  if (value.length <= SHOWN_CHARACTERS_MAX) return JSON.stringify(value);
+  return `${JSON.stringify(value.slice(0, SHOWN_CHARACTERS_MAX))}…`;
+}

@@ -1,0 +1,54 @@
+import type { Wake } from "../core/machine.ts";
+import type { NodeId, Position, Positions } from "../core/node.ts";
+import type { ErrorCode } from "./message.ts";
+
+/** What can happen to a session. */
+export type SessionInput =
+  /** A text frame came. */
+  | { readonly kind: "text"; readonly text: string }
+  /** A binary frame came. Its bytes are not kept. */
+  | { readonly kind: "binary"; readonly bytes: Uint8Array }
+  /** Answers `hello`: the token is good. */
+  | { readonly kind: "authenticated" }
+  /** The client is not who it must be: at `hello`, or at any time later. Ends the connection. */
+  | { readonly kind: "refused"; readonly reason?: string | undefined }
+  /** Answers `authorize`. */
+  | {
+    readonly kind: "authorized";
+    readonly ticket: number;
+    readonly allowed: boolean;
+    readonly reason?: string | undefined;
+  }
+  /** Answers `subscribe`: the subscription is confirmed. */
+  | {
+    readonly kind: "subscribed";
+    readonly channel: string;
+    readonly ticket: number;
+    readonly positions: Positions;
+    readonly recovered?: boolean | undefined;
+    readonly missing?: readonly NodeId[] | undefined;
+  }
+  /** Answers `subscribe`: it cannot be had. */
+  | {
+    readonly kind: "unsubscribable";
+    readonly channel: string;
+    readonly ticket: number;
+    readonly code: ErrorCode;
+    readonly message: string;
+  }
+  /** Answers a `publish` or `broadcast` with an id: it has its place. */
+  | { readonly kind: "published"; readonly id: number; readonly position: Position }
+  /** Answers a `publish` or `broadcast`: it failed. */
+  | {
+    readonly kind: "failed";
+    readonly id: number | undefined;
+    readonly code: ErrorCode;
+    readonly message: string;
+  }
+  /** Messages of the channel are lost. */
+  | { readonly kind: "gap"; readonly channel: string }
+  /** The server is about to stop. */
+  | { readonly kind: "draining" }
+  /** The connection is over, whoever ended it. */
+  | { readonly kind: "closed" }
+  | Wake;

@@ -1,0 +1,51 @@
+import type { Payload } from "../core/message.ts";
+import type { Positions } from "../core/node.ts";
+import type { CloseCode, Qos } from "./message.ts";
+
+/** What the application is asked to allow. */
+export type SessionAction = "subscribe" | "publish" | "broadcast";
+
+/** What a session asks of its owner. */
+export type SessionOutput =
+  /** Send a text frame. */
+  | { readonly kind: "send"; readonly text: string }
+  /** End the connection, after what was sent. The last output. */
+  | { readonly kind: "close"; readonly code: CloseCode; readonly reason: string }
+  /**
+   * The client introduced itself. Where a token is required, `authenticated` or `refused` must
+   * follow; elsewhere it is only told.
+   */
+  | {
+    readonly kind: "hello";
+    readonly client: string | undefined;
+    readonly token: string | undefined;
+  }
+  /** Ask the application, and answer with `authorized`. Only where the settings say so. */
+  | {
+    readonly kind: "authorize";
+    readonly ticket: number;
+    readonly action: SessionAction;
+    /** The channel; `undefined` for a broadcast. */
+    readonly channel: string | undefined;
+  }
+  /** Subscribe, and answer with `subscribed` and the same ticket. Never twice for a channel. */
+  | {
+    readonly kind: "subscribe";
+    readonly channel: string;
+    readonly ticket: number;
+    readonly position: Positions | undefined;
+    readonly history: number | undefined;
+  }
+  /** Ends the channel's `subscribe`, confirmed or not. */
+  | { readonly kind: "unsubscribe"; readonly channel: string }
+  /** Publish; with an id, answer with `published` or `failed`. */
+  | {
+    readonly kind: "publish";
+    readonly channel: string;
+    readonly data: Payload;
+    readonly id: number | undefined;
+    readonly qos: Qos;
+    readonly excludeSelf: boolean;
+  }
+  /** Broadcast; with an id, answer with `published` or `failed`. */
+  | { readonly kind: "broadcast"; readonly data: Payload; readonly id: number | undefined };

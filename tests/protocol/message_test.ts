@@ -1,0 +1,213 @@
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import {
+  decodeBinary,
+  encodeBinaryMessage,
+  encodeBinaryPublish,
+} from "../../src/protocol/binary_codec.ts";
+import { decodeMessage, encodeFrames, encodeServerMessage } from "../../src/protocol/codec.ts";
+import {
+  CLOSE_CODES,
+  type DecodedMessage,
+  type ErrorCode,
+  type ServerMessage,
+} from "../../src/protocol/message.ts";
+import type { SessionOutput } from "../../src/protocol/session.ts";
+import { DEFAULT_SESSION_SETTINGS } from "../../src/protocol/session_settings.ts";
+import { NODE, SessionClient } from "./session_client.ts";
+
+const DOCUMENT = readFileSync(new URL("../../PROTOCOL.md", import.meta.url), "utf8");
+
+const CLIENT_TYPES = [
+  "hello",
+  "subscribe",
+  "unsubscribe",
+  "publish",
+  "broadcast",
+  "ping",
+  "join",
+  "update",
+  "leave",
+  "members",
+] as const satisfies readonly DecodedMessage["type"][];
+
+const SERVER_TYPES: Readonly<Record<ServerMessage["type"] | "message" | "broadcast", true>> = {
+  welcome: true,
+  subscribed: true,
+  unsubscribed: true,
+  published: true,
+  pong: true,
+  message: true,
+  broadcast: true,
+  gap: true,
+  error: true,
+  draining: true,
+};
+
+const ERROR_CODES = [
+  "bad_request",
+  "unknown_type",
+  "channel_invalid",
+  "channel_limit",
+  "message_too_large",
+  "unauthenticated",
+  "forbidden",
+  "rate_limited",
+  "overloaded",
+  "cancelled",
+  "unsupported",
+  "internal",
+] as const satisfies readonly ErrorCode[];
+
+// A code that is missing above does not compile.
+const LISTED: readonly ErrorCode[] extends readonly (typeof ERROR_CODES)[number][] ? true : never =
+  true;
+
+for (const line of linesOf("json client")) {
+  test(`PROTOCOL.md shows a message that the server reads: ${line}`, () => {
+    const message = decodeMessage(line);
+    strictEqual(message.type, JSON.parse(line).type);
+  });
+}
+
+for (const line of linesOf("json server")) {
+  test(`PROTOCOL.md shows a message as the server writes it: ${line}`, () => {
+    const message = JSON.parse(line);
+    ok(Object.hasOwn(SERVER_TYPES, message.type), message.type);
+    const written = message.type === "message" || message.type === "broadcast"
+      ? encodeFrames(message.channel ?? "", [
+        { ...message, prev: 0, data: JSON.stringify(message.data) },
+      ])[0]
+      : encodeServerMessage(message);
+    strictEqual(written, line);
+  });
+}
+
+test("PROTOCOL.md shows an example of every message of the server", () => {
+  const shown = new Set(linesOf("json server").map((line) => JSON.parse(line).type));
+  deepStrictEqual([...shown].sort(), Object.keys(SERVER_TYPES).sort());
+});
+
+test("PROTOCOL.md lists every message of a client", () => {
+  const { rows } = section("What a client sends");
+  deepStrictEqual(rows.flatMap(codesOf).sort(), [...CLIENT_TYPES].sort());
+});
+
+test("PROTOCOL.md lists every message of the server", () => {
+  const { rows } = section("What the server sends");
+  deepStrictEqual(rows.flatMap(codesOf).sort(), Object.keys(SERVER_TYPES).sort());
+});
+
+test("PROTOCOL.md lists every error code", () => {
+  const { rows } = section("Errors");
+  deepStrictEqual(rows.flatMap((row) => codesOf(row)), [...ERROR_CODES]);
+  ok(LISTED);
+});
+
+test("PROTOCOL.md lists every close code", () => {
+  const { rows } = section("Close codes");
+  deepStrictEqual(rows.map((row) => Number(cellsOf(row)[0])), Object.values(CLOSE_CODES));
+});
+
+test("PROTOCOL.md tells the default limits", () => {
+  const { text } = section("Limits");
+  const { channelsMax, waitingFramesMax, helloTimeoutMs } = DEFAULT_SESSION_SETTINGS;
+  for (const value of [channelsMax.toLocaleString("en"), waitingFramesMax.toLocaleString("en")]) {
+    ok(text.includes(` ${value}`), value);
+  }
+  ok(text.includes(` ${helloTimeoutMs / 1_000} s`));
+  strictEqual(DEFAULT_SESSION_SETTINGS.messageBytesMax, 1_048_576);
+  strictEqual(DEFAULT_SESSION_SETTINGS.waitingBytesMax, 4_194_304);
+});
+
+test("PROTOCOL.md shows binary frames as they are on the wire", () => {
+  const data = Uint8Array.of(0xde, 0xad, 0xbe, 0xef);
+  const [request] = linesOf("hex client").map(fromHex);
+  deepStrictEqual(encodeBinaryPublish("news", data, { id: 4, qos: 1 }), request);
+  strictEqual(decodeBinary(request!).type, "publish");
+  const [message] = linesOf("hex server").map(fromHex);
+  deepStrictEqual(encodeBinaryMessage("news", { node: NODE, seq: 44, prev: 0, data }), message);
+});
+
+test("PROTOCOL.md shows a conversation as it is", () => {
+  const lines = linesOf("text session");
+  const client = new SessionClient();
+  const server = new SmallServer(client);
+  const heard: string[] = [];
+  for (const line of lines) {
+    if (line.startsWith("> ")) server.answers(line.slice(2));
+    else heard.push(line.slice(2));
+  }
+  deepStrictEqual(heard, client.frames.flatMap((frame) => frame.split("\n")));
+  deepStrictEqual(client.asked(), []);
+});
+
+/** A node with one client: enough of a server for the worked example. */
+class SmallServer {
+  readonly #client: SessionClient;
+  readonly #subscribed = new Set<string>();
+  #seq = 41;
+
+  constructor(client: SessionClient) {
+    this.#client = client;
+  }
+
+  answers(line: string): void {
+    this.#client.sends(line);
+    for (const output of this.#client.asked()) this.#perform(output);
+  }
+
+  #perform(output: SessionOutput): void {
+    switch (output.kind) {
+      case "subscribe": {
+        const { channel, ticket } = output;
+        this.#subscribed.add(channel);
+        const positions = { [NODE]: this.#seq };
+        return void this.#client.feeds({ kind: "subscribed", channel, ticket, positions });
+      }
+      case "unsubscribe":
+        return void this.#subscribed.delete(output.channel);
+      case "publish":
+        return this.#publish(output);
+    }
+  }
+
+  #publish(output: SessionOutput & { readonly kind: "publish" }): void {
+    const { channel, id, data } = output;
+    const position = { node: NODE, seq: ++this.#seq };
+    if (id !== undefined) this.#client.feeds({ kind: "published", id, position });
+    if (!this.#subscribed.has(channel) || output.excludeSelf) return;
+    for (const frame of encodeFrames(channel, [{ ...position, prev: 0, data }])) {
+      this.#client.frames.push(frame as string);
+    }
+  }
+}
+
+function linesOf(fence: string): string[] {
+  const blocks = [...DOCUMENT.matchAll(/^```(.+)\n([^]*?)^```$/gm)];
+  const lines = blocks.filter((block) => block[1] === fence).flatMap((block) =>
+    block[2]!.trimEnd().split("\n")
+  );
+  ok(lines.length > 0, `blocks with ${fence}`);
+  return lines;
+}
+
+function section(title: string): { readonly text: string; readonly rows: readonly string[] } {
+  const text = DOCUMENT.split(/^## /m).find((part) => part.startsWith(`${title}\n`));
+  ok(text !== undefined, title);
+  // Behind a table's head and its rule.
+  return { text, rows: text.split("\n").filter((line) => line.startsWith("|")).slice(2) };
+}
+
+function cellsOf(row: string): string[] {
+  return row.split("|").slice(1, -1).map((cell) => cell.trim());
+}
+
+function codesOf(row: string): string[] {
+  return [...cellsOf(row)[0]!.matchAll(/`(\w+)`/g)].map((match) => match[1]!);
+}
+
+function fromHex(hex: string): Uint8Array {
+  return Uint8Array.from(hex.replaceAll(" ", "").match(/../g) ?? [], (pair) => parseInt(pair, 16));
+}

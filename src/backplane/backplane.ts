@@ -47,6 +47,8 @@ export interface BackplaneHandler {
   up(node: NodeIdentity): void;
   /** A node cannot be reached any more. Bytes sent to it since its last sign of life may be lost. */
   down(node: NodeId, loss: PathLoss): void;
+  /** A node that was reported down as `lost` is now known to be dead. */
+  gone(node: NodeId): void;
   /** A payload came from a node, in the order in which that node sent it. */
   received(node: NodeId, payload: Uint8Array): void;
   /** Payloads to a node were dropped at a bound: what the log can repeat must be offered again. */
@@ -64,7 +66,7 @@ export type BackplaneStats = Readonly<Record<string, number>>;
 
 /** One engine that links nodes. */
 export interface Backplane {
-  /** The engine: `"mesh"`, `"redis"`, `"local"`. Unique within a cluster's list of backplanes. */
+  /** The engine: `"mesh"`, `"redis"`, `"local"`. */
   readonly name: string;
   /** Whether other nodes are expected: peers are configured, or the engine always has some. */
   readonly expectsPeers: boolean;

@@ -12,7 +12,10 @@ export const CHANNEL_NAME_BYTES_MAX = 255;
 export const NODE_NAME_BYTES_MAX = 64;
 
 /** Largest frame between two nodes, in bytes: a full-size message and its envelope fit 15 times. */
-export const MESH_FRAME_BYTES_MAX = 16 * 1024 * 1024;
+export const MESH_FRAME_BYTES_MAX = 16_777_216;
 
 /** Most addresses of nodes that one node remembers: three times the largest mesh that is sensible. */
 export const MESH_ADDRESSES_MAX = 1_000;
+
+/** Most connections of peers that have not proved the secret yet. Past it the oldest is closed. */
+export const MESH_STRANGERS_MAX = 256;

@@ -68,6 +68,7 @@ export abstract class TypedEventTarget<Events extends Readonly<Record<string, Ev
     listener: (event: Events[Type]) => void,
     options?: boolean | AddEventListenerOptions,
   ): void;
+  /** Adds a listener: typed for the known events, as `EventTarget` has it for the others. */
   override addEventListener(
     type: string,
     listener: EventListenerOrEventListenerObject | null,
@@ -75,10 +76,10 @@ export abstract class TypedEventTarget<Events extends Readonly<Record<string, Ev
   ): void;
   override addEventListener(
     type: string,
-    listener: EventListenerOrEventListenerObject | null,
+    listener: unknown,
     options?: boolean | AddEventListenerOptions,
   ): void {
-    super.addEventListener(type, listener, options);
+    super.addEventListener(type, listener as EventListener, options);
   }
 
   /** Undoes `addEventListener`. */
@@ -87,6 +88,7 @@ export abstract class TypedEventTarget<Events extends Readonly<Record<string, Ev
     listener: (event: Events[Type]) => void,
     options?: boolean | EventListenerOptions,
   ): void;
+  /** Removes a listener: typed for the known events, as `EventTarget` has it for the others. */
   override removeEventListener(
     type: string,
     listener: EventListenerOrEventListenerObject | null,
@@ -94,9 +96,9 @@ export abstract class TypedEventTarget<Events extends Readonly<Record<string, Ev
   ): void;
   override removeEventListener(
     type: string,
-    listener: EventListenerOrEventListenerObject | null,
+    listener: unknown,
     options?: boolean | EventListenerOptions,
   ): void {
-    super.removeEventListener(type, listener, options);
+    super.removeEventListener(type, listener as EventListener, options);
   }
 }

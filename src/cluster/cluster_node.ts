@@ -1,8 +1,11 @@
 import { ByteWriter } from "../core/byte_writer.ts";
-import { type Machine, type Millis, NO_OUTPUTS, type Wake } from "../core/machine.ts";
+import { type Machine, type Millis, NO_OUTPUTS } from "../core/machine.ts";
 import { BROADCAST_CHANNEL, type Message } from "../core/message.ts";
 import type { NodeId } from "../core/node.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
+import type { ClusterInput, LogAnswer } from "./cluster_input.ts";
+import type { ClusterNodeStats } from "./cluster_node_stats.ts";
+import type { ClusterOutput } from "./cluster_output.ts";
 import {
   type ChannelSeq,
   decodeEnvelope,
@@ -13,7 +16,6 @@ import {
   type MessagesEnvelope,
 } from "./envelope.ts";
 import {
-  type DownReason,
   type HeartbeatDue,
   Membership,
   type MembershipOutput,
@@ -28,148 +30,6 @@ import {
   REPAIR_BATCH_MESSAGES,
   TICK_MS,
 } from "./settings.ts";
-
-/** What can happen to a node among others. A `path` is a backplane, by its place in the list. */
-export type ClusterInput =
-  | {
-    readonly kind: "path_up";
-    readonly path: number;
-    readonly node: { readonly id: NodeId; readonly name: string };
-  }
-  | {
-    readonly kind: "path_down";
-    readonly path: number;
-    readonly node: NodeId;
-    readonly loss: "left" | "refused" | "lost";
-  }
-  | { readonly kind: "path_gone"; readonly path: number; readonly node: NodeId }
-  | {
-    readonly kind: "received";
-    readonly path: number;
-    readonly node: NodeId;
-    readonly payload: Uint8Array;
-  }
-  /** A path dropped messages to a node: offer them again. */
-  | { readonly kind: "dropped"; readonly node: NodeId }
-  /** A backplane delivers the channel to this node. */
-  | { readonly kind: "listening"; readonly path: number; readonly channel: string }
-  /** A backplane as a whole went down. */
-  | { readonly kind: "path_lost"; readonly path: number }
-  /** A local subscriber wants the channel, and to know when every node knows. */
-  | { readonly kind: "subscribe"; readonly channel: string; readonly ticket: unknown }
-  | { readonly kind: "unsubscribe"; readonly channel: string }
-  /** This node's messages of a tick. */
-  | { readonly kind: "announce"; readonly channel: string; readonly messages: readonly Message[] }
-  /** The publisher wants to know who holds a message. Comes before its `announce`. */
-  | {
-    readonly kind: "acknowledge";
-    readonly channel: string;
-    readonly seq: number;
-    readonly ticket: unknown;
-    readonly timeoutMs: Millis;
-  }
-  | LogAnswer
-  /** This node is about to stop: whoever waits is told what is known. */
-  | { readonly kind: "leave" }
-  | Wake;
-
-/** What the log holds, in answer to a `read`. */
-export interface LogAnswer {
-  readonly kind: "log";
-  readonly to: NodeId;
-  readonly channel: string;
-  readonly node: NodeId;
-  readonly messages: readonly Message[];
-  readonly floor: number;
-  readonly head: number;
-}
-
-/** What a node asks of its owner. */
-export type ClusterOutput =
-  | {
-    readonly kind: "send";
-    /** The receivers, or `undefined` for all. */
-    readonly nodes: Iterable<NodeId> | undefined;
-    readonly payload: Uint8Array;
-    /** Set for messages, which the log can repeat. */
-    readonly channel: string | undefined;
-    /** The backplane to use, or `undefined` for each. */
-    readonly path: number | undefined;
-  }
-  | { readonly kind: "listen"; readonly channel: string; readonly wanted: boolean }
-  | { readonly kind: "rebuild"; readonly path: number; readonly node: NodeId }
-  | { readonly kind: "discover" }
-  /** Messages of another node, in order, none twice. */
-  | {
-    readonly kind: "deliver";
-    readonly channel: string;
-    readonly messages: readonly Message[];
-  }
-  | {
-    readonly kind: "rebase";
-    readonly channel: string;
-    readonly node: NodeId;
-    readonly seq: number;
-  }
-  | { readonly kind: "gap"; readonly channel: string; readonly node: NodeId }
-  /** Read the log, and answer with `log`. */
-  | {
-    readonly kind: "read";
-    readonly to: NodeId;
-    readonly channel: string;
-    readonly node: NodeId;
-    readonly after: number;
-    readonly limit: number;
-  }
-  | { readonly kind: "confirmed"; readonly ticket: unknown; readonly missing: readonly NodeId[] }
-  | {
-    readonly kind: "acknowledged";
-    readonly ticket: unknown;
-    readonly nodes: readonly NodeId[];
-    readonly missing: readonly NodeId[];
-  }
-  | { readonly kind: "peer_connected"; readonly node: NodeId; readonly name: string }
-  | {
-    readonly kind: "peer_disconnected";
-    readonly node: NodeId;
-    readonly name: string;
-    readonly reason: DownReason;
-  }
-  | { readonly kind: "deaf"; readonly isDeaf: boolean }
-  /** A peer sent bytes that are no envelope: its path is built anew. */
-  | { readonly kind: "fault"; readonly node: NodeId; readonly path: number };
-
-/** Counters and gauges of a node. Counters only grow. */
-export interface ClusterNodeStats {
-  /** Envelopes that could not be read. */
-  readonly envelopesInvalid: number;
-  /** Envelopes of types that this version does not know. */
-  readonly envelopesUnknown: number;
-  /** Messages that came in and were here already. */
-  readonly messagesRepeated: number;
-  /** Messages that came in for channels without a subscriber. */
-  readonly messagesUnwanted: number;
-  /** Requests for missing messages. */
-  readonly repairsRequested: number;
-  /** Answers to other nodes' requests. */
-  readonly repairsAnswered: number;
-  /** Messages from behind a hole that did not fit and were asked for again. */
-  readonly repairOverflows: number;
-  /** Streams with a hole at this moment. */
-  readonly holesOpen: number;
-  /** Holes that could not be filled. */
-  readonly gaps: number;
-  /** Channels that this node is interested in. */
-  readonly interestChannels: number;
-  /** Subscriptions confirmed although some node had not answered in time. */
-  readonly confirmTimeouts: number;
-  /** Messages that wait for acknowledgements. */
-  readonly acknowledgementsPending: number;
-  /** Paths built anew because they were deaf. */
-  readonly pathsRebuilt: number;
-  /** Time in which this node did not run, in ms. */
-  readonly stalledMs: number;
-}
 
 /**
  * One node among others: who is there, who must hear what, and whether everything arrived.

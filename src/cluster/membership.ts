@@ -207,7 +207,8 @@ export class Membership {
     const state = peer?.paths[path];
     if (peer === undefined || state === undefined) return;
     state.isUp = false;
-    if (loss === "left") return this.#down(peer, "left");
+    // One backplane may be given up while another still leads to the node.
+    if (loss === "left" && !this.isReachable(node)) return this.#down(peer, "left");
     if (loss === "refused") this.#refused(peer, now);
   }
 

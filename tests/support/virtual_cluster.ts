@@ -1,9 +1,7 @@
 import { Hub, type HubOutput } from "../../src/channel/hub.ts";
-import {
-  type ClusterInput,
-  ClusterNode,
-  type ClusterOutput,
-} from "../../src/cluster/cluster_node.ts";
+import type { ClusterInput } from "../../src/cluster/cluster_input.ts";
+import { ClusterNode } from "../../src/cluster/cluster_node.ts";
+import type { ClusterOutput } from "../../src/cluster/cluster_output.ts";
 import type { ClusterSettings } from "../../src/cluster/settings.ts";
 import type { Millis } from "../../src/core/machine.ts";
 import type { Message } from "../../src/core/message.ts";

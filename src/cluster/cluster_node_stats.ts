@@ -1,0 +1,31 @@
+/** Counters and gauges of a node. Counters only grow. */
+export interface ClusterNodeStats {
+  /** Envelopes that could not be read. */
+  readonly envelopesInvalid: number;
+  /** Envelopes of types that this version does not know. */
+  readonly envelopesUnknown: number;
+  /** Messages that came in and were here already. */
+  readonly messagesRepeated: number;
+  /** Messages that came in for channels without a subscriber. */
+  readonly messagesUnwanted: number;
+  /** Requests for missing messages. */
+  readonly repairsRequested: number;
+  /** Answers to other nodes' requests. */
+  readonly repairsAnswered: number;
+  /** Messages from behind a hole that did not fit and were asked for again. */
+  readonly repairOverflows: number;
+  /** Streams with a hole at this moment. */
+  readonly holesOpen: number;
+  /** Holes that could not be filled. */
+  readonly gaps: number;
+  /** Channels that this node is interested in. */
+  readonly interestChannels: number;
+  /** Subscriptions confirmed although some node had not answered in time. */
+  readonly confirmTimeouts: number;
+  /** Messages that wait for acknowledgements. */
+  readonly acknowledgementsPending: number;
+  /** Paths built anew because they were deaf. */
+  readonly pathsRebuilt: number;
+  /** Time in which this node did not run, in ms. */
+  readonly stalledMs: number;
+}

@@ -43,6 +43,9 @@ interface RequestSource {
   headers(): Headers;
 }
 
+/** What the `upgrade` event of a `node:http` server tells: the request, its socket, and what the client sent behind it. */
+export type NodeUpgradeArguments = [request: IncomingMessage, socket: Duplex, head: Uint8Array];
+
 /** Makes clients of sockets that come with an upgrade request. */
 export class NodeUpgrades implements NodeSocketOwner, ArrivalOwner {
   /** How sockets behave. */

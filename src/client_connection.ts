@@ -1,0 +1,226 @@
+/**
+ * One connected client: its socket, its session and its subscriptions, joined. Internal.
+ *
+ * @module
+ */
+
+import type { ChannelCore, Confirmation, Subscriber } from "./channel_core.ts";
+import { BROADCAST_CHANNEL } from "./core/message.ts";
+import type { Delivery } from "./delivery.ts";
+import { type ClientHandler, type ClientSocket, Outgoing } from "./edge/client_socket.ts";
+import { Session, type SessionInput, type SessionOutput } from "./protocol/session.ts";
+import type { SessionSettings } from "./protocol/session_settings.ts";
+
+/** What a client needs of the endpoint that it came in by. */
+export interface ClientOwner {
+  /** The channels that clients subscribe to. */
+  readonly core: ChannelCore;
+  /** How sessions behave. */
+  readonly sessionSettings: SessionSettings;
+  /** Something was queued for the client: flush it at the end of the tick. */
+  soil(client: Client): void;
+  /** Asks the application. */
+  authorize(
+    client: Client,
+    request: SessionOutput & { readonly kind: "authorize" },
+  ): boolean | Promise<boolean>;
+  /** Asks the application whether the token is good. */
+  authenticate(client: Client, token: string): boolean | Promise<boolean>;
+  /** The client's connection is over. */
+  closed(client: Client, code: number): void;
+  /** The application's code failed. */
+  failed(error: unknown): void;
+}
+
+const ACKNOWLEDGE_TIMEOUT_MS = 5_000;
+
+/** One client. Made for each connection, so it holds as little as it can. */
+export class Client implements ClientHandler, Subscriber {
+  /** What `authenticate` returned, for `authorize`. */
+  identity: unknown;
+  /** Whether it waits to be flushed. Kept by the owner. */
+  isDirty = false;
+  readonly #owner: ClientOwner;
+  readonly #socket: ClientSocket;
+  readonly #session: Session;
+
+  /** Starts the session. */
+  constructor(
+    owner: ClientOwner,
+    socket: ClientSocket,
+    client: { identity: unknown; name: string },
+  ) {
+    this.#owner = owner;
+    this.#socket = socket;
+    this.identity = client.identity;
+    const { core, sessionSettings } = owner;
+    const identity = { node: core.node, connection: client.name };
+    this.#session = new Session(sessionSettings, identity, core.clock.now());
+    this.#settle();
+  }
+
+  /** A text message came. */
+  text(text: string): void {
+    this.#feed({ kind: "text", text });
+  }
+
+  /** A binary message came. */
+  binary(bytes: Uint8Array): void {
+    this.#feed({ kind: "binary", bytes });
+  }
+
+  /** The connection is over. */
+  closed(code: number, _reason: string): void {
+    this.#feed({ kind: "closed" });
+    this.#owner.closed(this, code);
+  }
+
+  /** Queues this tick's messages of a channel. */
+  deliver(delivery: Delivery): void {
+    for (const frame of delivery.frames) this.#socket.send(frame);
+    if (!this.isDirty) this.#owner.soil(this);
+  }
+
+  /** Messages of a channel are lost. */
+  gap(channel: string): void {
+    this.#feed({ kind: "gap", channel });
+  }
+
+  /** Writes out what was queued. */
+  flush(): void {
+    this.#socket.flush();
+  }
+
+  /** Ends the connection, after what was queued. */
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason);
+  }
+
+  /** Looks at the time, if the session wants to. */
+  wake(): void {
+    if (this.#session.deadline !== undefined) this.#feed({ kind: "wake" });
+  }
+
+  /** Tells the client to connect elsewhere soon. */
+  drain(): void {
+    this.#feed({ kind: "draining" });
+  }
+
+  #feed(input: SessionInput): void {
+    this.#session.handle(input, this.#owner.core.clock.now());
+    this.#settle();
+  }
+
+  // An answer that the application gives at once is handed in below without a call of its own to
+  // this method, or a frame of many requests would nest as deeply.
+  #settle(): void {
+    const session = this.#session;
+    for (let outputs = session.take(); outputs.length > 0; outputs = session.take()) {
+      for (const output of outputs) this.#perform(output);
+    }
+  }
+
+  #perform(output: SessionOutput): void {
+    switch (output.kind) {
+      case "publish":
+        return this.#publish(output);
+      case "broadcast":
+        return this.#broadcast(output);
+      case "send":
+        return this.#send(Outgoing.text(output.text));
+      case "subscribe":
+        return this.#subscribe(output);
+      case "unsubscribe":
+        return this.#owner.core.unsubscribe(output.channel, this);
+      case "authorize":
+        return this.#authorize(output);
+      case "hello":
+        return void this.#authenticate(output.token);
+      case "close":
+        return this.#socket.close(output.code, output.reason);
+    }
+  }
+
+  #send(message: Outgoing): void {
+    this.#socket.send(message);
+    if (!this.isDirty) this.#owner.soil(this);
+  }
+
+  #publish(output: SessionOutput & { readonly kind: "publish" }): void {
+    const { core } = this.#owner;
+    const { channel, data, id, qos } = output;
+    const except = output.excludeSelf ? this : undefined;
+    if (id === undefined) return core.publish(channel, data, except);
+    if (qos === 1) return this.#publishAcknowledged({ channel, data, except }, id);
+    this.#feed({ kind: "published", id, position: core.publishAt(channel, data, except) });
+  }
+
+  #publishAcknowledged(
+    publish: Parameters<ChannelCore["publishAcknowledged"]>[0],
+    id: number,
+  ): void {
+    this.#owner.core.publishAcknowledged(publish, ACKNOWLEDGE_TIMEOUT_MS, (position, held) => {
+      if (held.missing.length === 0) return this.#feed({ kind: "published", id, position });
+      const message = `Not acknowledged in time by ${held.missing.join(", ")}`;
+      this.#feed({ kind: "failed", id, code: "overloaded", message });
+    });
+  }
+
+  #broadcast(output: SessionOutput & { readonly kind: "broadcast" }): void {
+    const { core } = this.#owner;
+    if (output.id === undefined) return core.publish(BROADCAST_CHANNEL, output.data);
+    const position = core.publishAt(BROADCAST_CHANNEL, output.data);
+    this.#feed({ kind: "published", id: output.id, position });
+  }
+
+  #subscribe(output: SessionOutput & { readonly kind: "subscribe" }): void {
+    const { channel, ticket } = output;
+    this.#owner.core.subscribe(channel, this, ({ positions, missing }: Confirmation) => {
+      if (!this.#session.awaits(channel, ticket)) return false;
+      this.#feed({ kind: "subscribed", channel, ticket, positions, missing });
+      return true;
+    });
+  }
+
+  #authorize(output: SessionOutput & { readonly kind: "authorize" }): void {
+    const { ticket } = output;
+    try {
+      const answer = this.#owner.authorize(this, output);
+      if (typeof answer === "boolean") return this.#decide(ticket, answer);
+      answer.then(
+        (allowed) => {
+          this.#decide(ticket, allowed === true);
+          this.#settle();
+        },
+        (error) => {
+          this.#decideNothing(ticket, error);
+          this.#settle();
+        },
+      );
+    } catch (error) {
+      this.#decideNothing(ticket, error);
+    }
+  }
+
+  #decide(ticket: number, allowed: boolean, reason?: string): void {
+    const now = this.#owner.core.clock.now();
+    this.#session.handle({ kind: "authorized", ticket, allowed, reason }, now);
+  }
+
+  #decideNothing(ticket: number, error: unknown): void {
+    this.#owner.failed(error);
+    this.#decide(ticket, false, "The server could not decide");
+  }
+
+  async #authenticate(token: string | undefined): Promise<void> {
+    if (token === undefined || !this.#owner.sessionSettings.tokenRequired) return;
+    try {
+      const answer = this.#owner.authenticate(this, token);
+      const accepted = typeof answer === "boolean" ? answer : await answer;
+      this.#feed(accepted ? { kind: "authenticated" } : { kind: "refused" });
+    } catch (error) {
+      this.#owner.failed(error);
+      this.#feed({ kind: "refused", reason: "The server could not decide" });
+    }
+  }
+}

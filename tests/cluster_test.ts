@@ -1,0 +1,241 @@
+import { deepStrictEqual, match, ok, rejects, strictEqual, throws } from "node:assert/strict";
+import { test } from "node:test";
+import { Channels } from "../src/channels.ts";
+import { Cluster, type ClusterEvents, type ClusterOptions } from "../src/cluster.ts";
+import type { LinkError } from "../src/errors.ts";
+import type { FaultEvent, PeerEvent } from "../src/events.ts";
+import { type Mesh, mesh, type MeshOptions } from "../src/backplane/mesh/mesh_backplane.ts";
+
+interface Node {
+  readonly cluster: Cluster;
+  readonly channels: Channels;
+  readonly meshes: readonly Mesh[];
+  readonly events: string[];
+}
+
+/** Starts a node whose mesh dials those of `peers`. */
+async function startNode(
+  name: string,
+  peers: readonly Node[] = [],
+  options: { readonly mesh?: MeshOptions; readonly cluster?: ClusterOptions; paths?: number } = {},
+): Promise<Node> {
+  const meshes = Array.from({ length: options.paths ?? 1 }, (_, path) =>
+    mesh({
+      port: 0,
+      peers: peers.map((peer) => `127.0.0.1:${peer.meshes[path]!.port}`),
+      ...options.mesh,
+    }));
+  const cluster = new Cluster(meshes, { name, ...options.cluster });
+  const channels = new Channels();
+  cluster.attach(channels);
+  const events: string[] = [];
+  for (const type of ["peerconnected", "peerdisconnected"] as const) {
+    cluster.addEventListener(type, (event) => events.push(describe(event)));
+  }
+  await cluster.start();
+  return { cluster, channels, meshes, events };
+}
+
+function describe({ type, name, reason }: PeerEvent): string {
+  return type === "peerconnected" ? `+${name}` : `-${name} ${reason}`;
+}
+
+function stopAll(...nodes: readonly Node[]): Promise<unknown> {
+  return Promise.all(nodes.map(({ cluster }) => cluster.stop()));
+}
+
+function once(cluster: Cluster, type: keyof ClusterEvents & string): Promise<FaultEvent> {
+  return new Promise((resolve) => {
+    cluster.addEventListener(type, (event) => resolve(event as FaultEvent), { once: true });
+  });
+}
+
+async function read(subscription: AsyncIterable<{ data: unknown }>, count: number) {
+  const received: unknown[] = [];
+  for await (const { data } of subscription) {
+    received.push(data);
+    if (received.length === count) break;
+  }
+  return received;
+}
+
+test("P1: a message published on one node reaches server code on the others", async () => {
+  const a = await startNode("a");
+  const b = await startNode("b", [a]);
+  await b.cluster.whenReady();
+  const news = b.channels.subscribe("news");
+  deepStrictEqual(await news.confirmed, { missing: [] });
+  for (const data of [1, 2, 3]) void a.channels.publish("news", data);
+  deepStrictEqual(await read(news, 3), [1, 2, 3]);
+  await stopAll(a, b);
+});
+
+test("P9: ready is true with no peers configured, and with peers once one is connected", async () => {
+  const a = await startNode("a");
+  strictEqual(a.cluster.ready, true);
+  const b = await startNode("b", [a]);
+  await b.cluster.whenReady({ timeoutMs: 10_000 });
+  strictEqual(b.cluster.ready, true);
+  strictEqual(b.cluster.connectedPeerCount, 1);
+  strictEqual(b.cluster.health, "ok");
+  deepStrictEqual(b.cluster.peers.map(({ name, state }) => ({ name, state })), [
+    { name: "a", state: "connected" },
+  ]);
+  await a.cluster.stop();
+  if (b.cluster.connectedPeerCount > 0) await once(b.cluster, "peerdisconnected");
+  strictEqual(b.cluster.ready, false);
+  await b.cluster.stop();
+});
+
+test("P9: whenReady() fails when no peer comes in time, and when the cluster stops", async () => {
+  const cluster = new Cluster(mesh({ port: 0, peers: ["127.0.0.1:1"] }));
+  await cluster.start();
+  strictEqual(cluster.ready, false);
+  await rejects(cluster.whenReady({ timeoutMs: 50 }), { name: "ClusterError", code: "timed_out" });
+  const waiting = rejects(cluster.whenReady(), { name: "ClusterError", code: "stopped" });
+  await cluster.stop();
+  await waiting;
+});
+
+test("P9: each peer connects and disconnects once", async () => {
+  const a = await startNode("a");
+  const b = await startNode("b", [a]);
+  await Promise.all([a.cluster.whenReady(), b.cluster.whenReady()]);
+  if (a.cluster.connectedPeerCount === 0) await once(a.cluster, "peerconnected");
+  await b.cluster.stop();
+  if (a.cluster.connectedPeerCount > 0) await once(a.cluster, "peerdisconnected");
+  deepStrictEqual(a.events, ["+b", "-b left"]);
+  deepStrictEqual(b.events, ["+a", "-a stopped"]);
+  await a.cluster.stop();
+});
+
+test("P16: a publish tells which nodes hold it, and which do not yet", async () => {
+  const a = await startNode("a");
+  const b = await startNode("b", [a]);
+  await b.cluster.whenReady();
+  const news = b.channels.subscribe("news");
+  await news.confirmed;
+  const { position, nodes, missing } = await a.channels.publish("news", 1, { acknowledge: true });
+  deepStrictEqual(position, { node: a.cluster.nodeId, seq: 1 });
+  deepStrictEqual([...nodes].sort(), [a.cluster.nodeId, b.cluster.nodeId].sort());
+  deepStrictEqual(missing, []);
+  await stopAll(a, b);
+});
+
+test("P15: over two backplanes everything arrives once, also while one of them is lost", async () => {
+  const a = await startNode("a", [], { paths: 2 });
+  const b = await startNode("b", [a], { paths: 2 });
+  await b.cluster.whenReady();
+  const news = b.channels.subscribe("news");
+  await news.confirmed;
+  for (let index = 0; index < 300; index++) {
+    void a.channels.publish("news", index);
+    if (index === 100) void b.meshes[0]!.stop();
+    if (index % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  deepStrictEqual(await read(news, 300), Array.from({ length: 300 }, (_, index) => index));
+  deepStrictEqual(a.events, ["+b"]);
+  await stopAll(a, b);
+});
+
+test("broadcasts reach every node", async () => {
+  const a = await startNode("a");
+  const b = await startNode("b", [a]);
+  await Promise.all([b.cluster.whenReady(), once(a.cluster, "peerconnected")]);
+  const { nodes } = await a.channels.broadcast("hello", { acknowledge: true });
+  strictEqual(nodes.length, 2);
+  await stopAll(a, b);
+});
+
+test("what is attached goes on alone when the cluster stops", async () => {
+  const a = await startNode("a");
+  const news = a.channels.subscribe("news");
+  await a.cluster.stop();
+  await a.channels.publish("news", 1, { acknowledge: true });
+  deepStrictEqual(await read(news, 1), [1]);
+  const later = a.channels.subscribe("later");
+  deepStrictEqual(await later.confirmed, { missing: [] });
+  later.close();
+});
+
+test("a subscription that waits is settled when the cluster stops", async () => {
+  const channels = new Channels();
+  const cluster = new Cluster(mesh({ port: 0 }));
+  cluster.attach(channels);
+  const early = channels.subscribe("news");
+  await cluster.start();
+  await early.confirmed;
+  early.close();
+  await cluster.stop();
+});
+
+test("stop() is idempotent, works before start(), and start() works once", async () => {
+  const cluster = new Cluster(mesh({ port: 0 }));
+  await Promise.all([cluster.stop(), cluster.stop()]);
+  await rejects(cluster.start(), { name: "ClusterError", code: "stopped" });
+  strictEqual(cluster.health, "stopped");
+});
+
+test("start() names the port that is taken", async () => {
+  const a = await startNode("a");
+  const { port } = a.meshes[0]!;
+  await rejects(new Cluster(mesh({ port })).start(), (error: Error & { code?: string }) => {
+    strictEqual(error.code, "listen_failed");
+    match(error.message, new RegExp(`127\\.0\\.0\\.1:${port}`));
+    return true;
+  });
+  await a.cluster.stop();
+});
+
+test("a wrong secret keeps a node out, and both sides can tell why", async () => {
+  const a = await startNode("a", [], { mesh: { secret: "right" } });
+  const fault = once(a.cluster, "fault");
+  const b = await startNode("b", [a], { mesh: { secret: "wrong", peers: peersOf(a) } });
+  const { error } = await fault;
+  strictEqual((error as LinkError).code, "secret_wrong");
+  strictEqual(a.cluster.connectedPeerCount + b.cluster.connectedPeerCount, 0);
+  deepStrictEqual([...a.events, ...b.events], []);
+  await stopAll(a, b);
+});
+
+function peersOf(node: Node): string[] {
+  return [`127.0.0.1:${node.meshes[0]!.port}`];
+}
+
+test("attach() refuses channels that have published, and a second cluster", () => {
+  const published = new Channels();
+  void published.publish("a", 1);
+  throws(() => new Cluster(mesh({ port: 0 })).attach(published), /before the first message/);
+  const channels = new Channels();
+  const cluster = new Cluster(mesh({ port: 0 }));
+  cluster.attach(channels);
+  throws(() => cluster.attach(new Channels()), /attached already/);
+  throws(() => new Cluster(mesh({ port: 0 })).attach(channels), /attached to a cluster already/);
+});
+
+const BAD_OPTIONS: readonly (readonly [options: object, says: RegExp])[] = [
+  [{ names: "a" }, /"names" is not an option/],
+  [{ name: "a b" }, /"name" must be 1 to 64 letters.*received "a b"/],
+  [{ heartbeatMs: 10 }, /"heartbeatMs" must be an integer from 100/],
+  [{ deafMs: 1_500 }, /"deafMs" must be an integer from 2000/],
+  [{ nodeTimeoutMs: 3_000 }, /"nodeTimeoutMs" must be an integer from 3001/],
+];
+
+for (const [options, says] of BAD_OPTIONS) {
+  test(`the options ${JSON.stringify(options)} are refused`, () => {
+    throws(() => new Cluster(mesh({ port: 0 }), options), says);
+  });
+}
+
+test("a cluster needs a backplane", () => {
+  throws(() => new Cluster([]), /at least one/);
+  throws(() => new Cluster({} as never), /expected a backplane/);
+});
+
+test("stats() counts", async () => {
+  const a = await startNode("a");
+  const stats = a.cluster.stats();
+  strictEqual(stats.node, a.cluster.nodeId);
+  ok("mesh" in stats.backplanes);
+  await a.cluster.stop();
+});

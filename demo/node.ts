@@ -1,0 +1,229 @@
+// deno-lint-ignore-file no-console -- printing is what this program is for
+/**
+ * One node of a cluster: WebSocket clients on one port, the other nodes on another.
+ *
+ *     bun demo/node.ts --port 8080 --cluster-port 5410 --peer 127.0.0.1:5411
+ *
+ * @module
+ */
+
+import { readFile } from "node:fs/promises";
+import { extname, join, normalize } from "node:path";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { Channels, Cluster, type Mesh, mesh, serve, type Server } from "../mod.ts";
+
+const HELP = `One Chorus node.
+
+  --port N              where clients connect (default 8080, 0 for any)
+  --host HOST           default 127.0.0.1
+  --name NAME           this node's name (default "node")
+  --cluster-port N      where the other nodes connect (default 5410, 0 for any)
+  --cluster-host HOST   default 127.0.0.1; another needs --secret
+  --peer HOST:PORT      another node; may be repeated
+  --secret SECRET       what the nodes of this cluster share
+  --page DIR            serve the files of a folder at /
+  --json                print each line as a JSON object
+  --help                print this
+`;
+
+interface Flags {
+  readonly port: number;
+  readonly host: string;
+  readonly name: string;
+  readonly clusterPort: number;
+  readonly clusterHost: string;
+  readonly peers: readonly string[];
+  readonly secret: string | undefined;
+  readonly page: string | undefined;
+  readonly json: boolean;
+}
+
+/** What cannot be started as asked: one line for the person who asked, and exit code 2. */
+class UsageError extends Error {}
+
+await main();
+
+async function main(): Promise<void> {
+  try {
+    const flags = readFlags(process.argv.slice(2));
+    if (flags === undefined) console.log(HELP);
+    else await run(flags);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error));
+    process.exit(2);
+  }
+}
+
+async function run(flags: Flags): Promise<void> {
+  const channels = new Channels();
+  const backplane = createMesh(flags);
+  const cluster = new Cluster(backplane, { name: flags.name });
+  cluster.attach(channels);
+  reportPeers(cluster, flags);
+  await cluster.start();
+  const server = await startServer(flags, { channels, cluster, backplane });
+  const node = cluster.nodeId;
+  const { port, url } = server;
+  const clusterPort = backplane.port;
+  const text = `${flags.name} listens on ${url}, cluster port ${clusterPort}, node ${node}`;
+  print(flags, { event: "listening", url, port, clusterPort, node }, text);
+  endOnSignal(flags, cluster, server);
+}
+
+function createMesh(flags: Flags): Mesh {
+  const { clusterHost: host, clusterPort: port, peers, secret } = flags;
+  return mesh({ host, port, peers, ...(secret === undefined ? {} : { secret }) });
+}
+
+interface Parts {
+  readonly channels: Channels;
+  readonly cluster: Cluster;
+  readonly backplane: Mesh;
+}
+
+async function startServer(flags: Flags, parts: Parts): Promise<Server> {
+  const started: { server?: Server } = {};
+  try {
+    started.server = await serve({
+      port: flags.port,
+      hostname: flags.host,
+      channels: parts.channels,
+      allowBroadcast: true,
+      fetch: (request) => answer(flags, { ...parts, ...started }, request),
+    });
+    return started.server;
+  } catch (error) {
+    await parts.cluster.stop();
+    throw error;
+  }
+}
+
+function reportPeers(cluster: Cluster, flags: Flags): void {
+  cluster.addEventListener("peerconnected", ({ peer }) => {
+    print(flags, { event: "peerconnected", peer }, `${peer} connected`);
+  });
+  cluster.addEventListener("peerdisconnected", ({ peer, reason }) => {
+    print(flags, { event: "peerdisconnected", peer, reason }, `${peer} disconnected: ${reason}`);
+  });
+  cluster.addEventListener("fault", ({ error }) => {
+    // A link that cannot be opened yet is ordinary while nodes start; the rest is worth a line.
+    if ("code" in error && error.code === "connect_failed") return;
+    print(flags, { event: "fault", message: error.message }, error.message);
+  });
+}
+
+function endOnSignal(flags: Flags, cluster: Cluster, server: Server): void {
+  let isEnding = false;
+  const end = async (): Promise<void> => {
+    if (isEnding) return;
+    isEnding = true;
+    await Promise.all([server.stop(), cluster.stop()]);
+    print(flags, { event: "stopped" }, "stopped");
+    process.exitCode = 0;
+    process.removeListener("SIGINT", onSignal);
+    process.removeListener("SIGTERM", onSignal);
+  };
+  const onSignal = (): void => void end();
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+}
+
+type Answerable = Parts & { readonly server?: Server };
+
+async function answer(flags: Flags, parts: Answerable, request: Request): Promise<Response> {
+  const { pathname } = new URL(request.url);
+  const { cluster } = parts;
+  switch (pathname) {
+    case "/healthz":
+      return new Response("alive\n");
+    case "/readyz":
+      return new Response(`${cluster.health}\n`, {
+        status: cluster.ready && cluster.health !== "deaf" ? 200 : 503,
+      });
+    case "/stats":
+      return Response.json(describe(parts), {
+        headers: { "access-control-allow-origin": "*", "cache-control": "no-store" },
+      });
+    default:
+      return flags.page === undefined ? notFound() : await serveFile(flags.page, pathname);
+  }
+}
+
+function describe({ cluster, channels, server }: Answerable): unknown {
+  const { nodeId: node, name, ready, health, peers } = cluster;
+  return {
+    node,
+    name,
+    ready,
+    health,
+    peers,
+    clients: server?.stats(),
+    channels: channels.stats(),
+    cluster: cluster.stats(),
+  };
+}
+
+const CONTENT_TYPES: Readonly<Record<string, string>> = {
+  ".html": "text/html; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".svg": "image/svg+xml",
+};
+
+async function serveFile(folder: string, pathname: string): Promise<Response> {
+  const path = normalize(pathname === "/" ? "/index.html" : decodeURIComponent(pathname));
+  const contentType = CONTENT_TYPES[extname(path)];
+  if (contentType === undefined || path.includes("..")) return notFound();
+  try {
+    const body = await readFile(join(folder, path));
+    return new Response(new Uint8Array(body), { headers: { "content-type": contentType } });
+  } catch {
+    // A file that cannot be read is not there for a visitor, whatever the reason.
+    return notFound();
+  }
+}
+
+function notFound(): Response {
+  return new Response("not found\n", { status: 404 });
+}
+
+function print(flags: Flags, fields: Readonly<Record<string, unknown>>, text: string): void {
+  console.log(flags.json ? JSON.stringify(fields) : text);
+}
+
+function readFlags(argv: string[]): Flags | undefined {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      port: { type: "string", default: "8080" },
+      host: { type: "string", default: "127.0.0.1" },
+      name: { type: "string", default: "node" },
+      "cluster-port": { type: "string", default: "5410" },
+      "cluster-host": { type: "string", default: "127.0.0.1" },
+      peer: { type: "string", multiple: true, default: [] },
+      secret: { type: "string" },
+      page: { type: "string" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help === true) return undefined;
+  return {
+    port: readPort("--port", values.port ?? "8080"),
+    host: values.host ?? "127.0.0.1",
+    name: values.name ?? "node",
+    clusterPort: readPort("--cluster-port", values["cluster-port"] ?? "5410"),
+    clusterHost: values["cluster-host"] ?? "127.0.0.1",
+    peers: values.peer ?? [],
+    secret: values.secret,
+    page: values.page,
+    json: values.json ?? false,
+  };
+}
+
+function readPort(flag: string, text: string): number {
+  const port = Number(text);
+  if (/^\d{1,5}$/.test(text) && port <= 65_535) return port;
+  throw new UsageError(`Cannot use ${flag} ${text}: expected a port from 0 to 65535`);
+}

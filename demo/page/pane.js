@@ -1,0 +1,216 @@
+/**
+ * A pane: one client, and what a person sees of it.
+ *
+ * @module
+ */
+
+import { formatMs } from "./cluster_map.js";
+import { NodeClient } from "./node_client.js";
+
+/** @import { ClusterMap } from "./cluster_map.js" */
+/** @import { ClusterNode } from "./cluster_state.js" */
+/** @import { Address, ChannelMessage, ClientStatus } from "./node_client.js" */
+
+/** @typedef {{ text: string, pane: string, sentAt: number }} Said What this page publishes. */
+
+const MESSAGES_MAX = 200;
+
+/** One pane. */
+export class Pane {
+  #root;
+  #map;
+  #client;
+  /** @type {readonly ClusterNode[]} */
+  #nodes = [];
+  #id = crypto.randomUUID();
+  /** @type {Pane | undefined} */
+  #other;
+
+  /**
+   * @param {HTMLElement} root
+   * @param {ClusterMap} map
+   */
+  constructor(root, map) {
+    const template = /** @type {HTMLTemplateElement} */ (document.getElementById("pane-template"));
+    root.append(template.content.cloneNode(true));
+    this.#root = root;
+    this.#map = map;
+    this.#client = new NodeClient(this.#channelInput.value, {
+      choose: (lost) => this.#choose(lost),
+      status: (status) => this.#showStatus(status),
+      message: (message) => this.#showMessage(message),
+      problem: (text) => this.#addEvent(text),
+    });
+    this.#listen();
+  }
+
+  /** The name of its node. */
+  get node() {
+    return this.#client.node;
+  }
+
+  /**
+   * Tells which pane stands beside it: after a loss the two stay on different nodes.
+   *
+   * @param {Pane} other
+   */
+  besides(other) {
+    this.#other = other;
+  }
+
+  /**
+   * Takes the nodes as they are now. The first time, connects.
+   *
+   * @param {readonly ClusterNode[]} nodes
+   * @param {number} preferred Which node to begin with.
+   */
+  update(nodes, preferred) {
+    this.#nodes = nodes;
+    this.#showChoices();
+    if (this.node !== "") return;
+    const reachable = nodes.filter(isReachable);
+    const first = reachable[preferred % reachable.length];
+    if (first !== undefined) this.#client.connect(/** @type {Address} */ (first));
+  }
+
+  get #select() {
+    return /** @type {HTMLSelectElement} */ (this.#root.querySelector("[name=node]"));
+  }
+
+  get #channelInput() {
+    return /** @type {HTMLInputElement} */ (this.#root.querySelector("[name=channel]"));
+  }
+
+  get #textInput() {
+    return /** @type {HTMLInputElement} */ (this.#root.querySelector("[name=text]"));
+  }
+
+  #listen() {
+    const label = /** @type {HTMLLabelElement} */ (this.#root.querySelector(".compose label"));
+    this.#textInput.id = `${this.#root.id}-text`;
+    label.htmlFor = this.#textInput.id;
+    this.#select.onchange = () => {
+      const node = this.#nodes.find(({ name }) => name === this.#select.value);
+      if (node?.url !== undefined) this.#client.connect(/** @type {Address} */ (node));
+    };
+    this.#channelInput.onchange = () => {
+      const channel = this.#channelInput.value.trim();
+      if (channel !== "") this.#client.changeChannel(channel);
+    };
+    const form = /** @type {HTMLFormElement} */ (this.#root.querySelector("form"));
+    form.onsubmit = (event) => {
+      event.preventDefault();
+      this.#publish();
+    };
+  }
+
+  #publish() {
+    const text = this.#textInput.value.trim();
+    if (text === "") return;
+    /** @type {Said} */
+    const said = { text, pane: this.#id, sentAt: performance.timeOrigin + performance.now() };
+    if (this.#client.publish(said)) this.#textInput.value = "";
+    else this.#addEvent("not sent: there is no connection");
+  }
+
+  /**
+   * @param {string} lost
+   * @returns {Address | undefined}
+   */
+  #choose(lost) {
+    const reachable = this.#nodes.filter(isReachable);
+    const others = reachable.filter(({ name }) => name !== this.#other?.node);
+    const best = others.find(({ name }) => name !== lost) ?? others[0] ?? reachable[0];
+    return /** @type {Address | undefined} */ (best);
+  }
+
+  #showChoices() {
+    const select = this.#select;
+    const choices = this.#nodes.filter(({ url }) => url !== undefined);
+    const names = choices.map(({ name }) => name);
+    if ([...select.options].map(({ value }) => value).join() !== names.join()) {
+      select.replaceChildren(...names.map((name) => new Option(name, name)));
+      select.value = this.node;
+    }
+    choices.forEach((node, index) => {
+      const option = /** @type {HTMLOptionElement} */ (select.options[index]);
+      option.disabled = !isReachable(node);
+    });
+  }
+
+  /** @param {ClientStatus} status */
+  #showStatus(status) {
+    const line = /** @type {HTMLElement} */ (this.#root.querySelector(".status"));
+    const { kind, node } = status;
+    line.dataset["state"] = kind;
+    this.#root.dataset["node"] = node;
+    this.#root.style.setProperty("--node", this.#map.colorOf(node));
+    this.#select.value = node;
+    if (kind === "connecting") line.textContent = `Connecting to ${node}`;
+    if (kind === "lost") {
+      line.textContent = `${node} is gone. Looking for a node`;
+      this.#addEvent(`${node} is gone`);
+    }
+    if (kind !== "open") return;
+    line.textContent = `Connected to ${node}`;
+    const { awayMs } = status;
+    this.#addEvent(
+      awayMs === undefined ? `connected to ${node}` : `on ${node} after ${formatMs(awayMs)} away`,
+    );
+  }
+
+  /** @param {ChannelMessage} message */
+  #showMessage({ data, node, seq }) {
+    const origin = node.slice(0, node.lastIndexOf("~"));
+    const said = isSaid(data) ? data : undefined;
+    const item = document.createElement("li");
+    item.className = said?.pane === this.#id ? "own" : "theirs";
+    item.style.setProperty("--node", this.#map.colorOf(origin));
+    const text = document.createElement("span");
+    text.className = "text";
+    text.textContent = said?.text ?? (typeof data === "string" ? data : JSON.stringify(data));
+    const facts = document.createElement("span");
+    facts.className = "origin";
+    facts.textContent = [`from ${origin}`, `no. ${seq}`, took(said)].filter(Boolean).join(", ");
+    item.append(text, facts);
+    this.#append(item);
+    this.#map.fly(origin, this.node);
+  }
+
+  /** @param {string} text */
+  #addEvent(text) {
+    const item = document.createElement("li");
+    item.className = "event";
+    item.textContent = text;
+    this.#append(item);
+  }
+
+  /** @param {HTMLElement} item */
+  #append(item) {
+    const list = /** @type {HTMLElement} */ (this.#root.querySelector(".messages"));
+    const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+    list.append(item);
+    while (list.childElementCount > MESSAGES_MAX) list.firstElementChild?.remove();
+    if (isAtEnd) list.scrollTop = list.scrollHeight;
+  }
+}
+
+/** @param {ClusterNode} node */
+function isReachable({ url, state }) {
+  return url !== undefined && state === "up";
+}
+
+/**
+ * @param {unknown} data
+ * @returns {data is Said}
+ */
+function isSaid(data) {
+  return typeof data === "object" && data !== null && "text" in data && "pane" in data;
+}
+
+// Clocks differ between machines; within this one the difference is the time that it took.
+function took(/** @type {Said | undefined} */ said) {
+  if (said === undefined) return undefined;
+  const ms = performance.timeOrigin + performance.now() - said.sentAt;
+  return ms >= 0 && ms < 60_000 ? formatMs(ms) : undefined;
+}

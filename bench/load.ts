@@ -1,0 +1,202 @@
+/**
+ * The load generator `wsload`, and the servers that it is pointed at.
+ *
+ * @module
+ */
+
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { startDemoNode, withProcesses } from "../tests/support/process.ts";
+import type { RuntimeName } from "../tests/support/runtime_command.ts";
+
+const SOURCE = fileURLToPath(new URL("./wsload.c", import.meta.url));
+const FOLDER = join(tmpdir(), "chorus-bench");
+const BINARY = join(FOLDER, "wsload");
+const START_TIME_LIMIT_MS = 10_000;
+
+/** What is measured: a runtime that runs two nodes of the demo, or two nodes of nats-server. */
+export type System = RuntimeName | "nats-server";
+
+/** The cases: what `wsload` does to the servers. */
+export const CASES = {
+  "fan": "--subs 500 --channels 1 --pubs 1 --payload 128 --window 8",
+  "fan-deep": "--subs 500 --channels 1 --pubs 1 --payload 128 --window 64",
+  "pairs": "--subs 500 --channels 250 --pubs 8 --payload 128 --window 256",
+  "pairs-calm": "--subs 500 --channels 250 --pubs 8 --payload 128 --window 16",
+  "big": "--subs 100 --channels 1 --pubs 1 --payload 16384 --window 16",
+  "calm": "--subs 500 --channels 1 --pubs 1 --payload 128 --rate 100",
+} as const;
+
+/** The name of a case. */
+export type CaseName = keyof typeof CASES;
+
+/** What one run found. */
+export interface Measurement {
+  /** CPU time of both servers for one delivery, in µs. */
+  readonly cpuMicros: number;
+  /** Deliveries a second. */
+  readonly deliveriesPerSecond: number;
+  /** The median time from publish to delivery, in µs. */
+  readonly medianMicros: number;
+  /** Deliveries that did not come. */
+  readonly lost: number;
+  /** Connections that the server closed. */
+  readonly closed: number;
+}
+
+interface Servers {
+  readonly ports: readonly number[];
+  readonly pids: readonly (number | undefined)[];
+}
+
+/** Compiles the load generator, unless that was done before. @throws {Error} Without gcc. */
+export function compileLoad(): void {
+  mkdirSync(FOLDER, { recursive: true });
+  const isNew = existsSync(BINARY) && statSync(BINARY).mtimeMs > statSync(SOURCE).mtimeMs;
+  if (!isNew) execFileSync("gcc", ["-O2", "-w", "-o", BINARY, SOURCE], { stdio: "inherit" });
+}
+
+/** Tells whether nats-server is installed. */
+export function hasNats(): boolean {
+  try {
+    execFileSync("nats-server", ["--version"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Starts two servers, measures them with one case, and ends them. */
+export async function measure(
+  system: System,
+  name: CaseName,
+  seconds: number,
+): Promise<Measurement> {
+  const found: Measurement[] = [];
+  const run = async (servers: Servers, frames: readonly string[]): Promise<void> => {
+    found.push(
+      await runLoad(`${name} ${system}`, servers, [
+        ...frames,
+        ...CASES[name].split(" "),
+        "--seconds",
+        `${seconds}`,
+      ]),
+    );
+  };
+  if (system === "nats-server") await withNats((servers) => run(servers, NATS_FRAMES));
+  else await withNodes(system, (servers) => run(servers, CHORUS_FRAMES));
+  return found[0]!;
+}
+
+const CHORUS_FRAMES = [
+  "--init-sub",
+  `{"type":"subscribe","channel":"ch%c","id":1}`,
+  "--msg",
+  `{"type":"publish","channel":"ch%c","data":"%p"}`,
+];
+
+const NATS_HELLO = String.raw`CONNECT {"verbose":false,"pedantic":false}\r\n`;
+const NATS_FRAMES = [
+  "--binary",
+  "--init-sub",
+  String.raw`${NATS_HELLO}SUB ch.%c 1\r\n`,
+  "--init-pub",
+  NATS_HELLO,
+  "--msg",
+  String.raw`PUB ch.%c %l\r\n%p\r\n`,
+];
+
+async function runLoad(
+  name: string,
+  { ports, pids }: Servers,
+  args: readonly string[],
+): Promise<Measurement> {
+  const { stdout } = await promisify(execFile)(BINARY, [
+    ...["--name", name, "--sub-ports", ports.join(), "--pub-ports", `${ports[0]}`],
+    ...["--pids", pids.join()],
+    ...args,
+  ]);
+  const read = (pattern: RegExp): number => Number(pattern.exec(stdout)?.[1] ?? Number.NaN);
+  return {
+    cpuMicros: read(/total us\/deliv=([\d.]+)/),
+    deliveriesPerSecond: read(/deliv\/s=([\d.]+)/),
+    medianMicros: read(/p50=([\d.]+)/),
+    lost: read(/lost=(-?[\d.]+)/),
+    closed: read(/closed=([\d.]+)/),
+  };
+}
+
+async function withNodes(
+  runtime: RuntimeName,
+  body: (servers: Servers) => Promise<void>,
+): Promise<void> {
+  await withProcesses(async (start) => {
+    const a = await startDemoNode(start, { name: "a", runtime });
+    const b = await startDemoNode(start, { name: "b", runtime, peers: [a.clusterPort] });
+    await Promise.all([
+      a.process.event("peerconnected", { peer: b.node }),
+      b.process.event("peerconnected", { peer: a.node }),
+    ]);
+    await body({ ports: [a.port, b.port], pids: [a.process.pid, b.process.pid] });
+  });
+}
+
+async function withNats(body: (servers: Servers) => Promise<void>): Promise<void> {
+  const [port1, port2, web1, web2, link1, link2, info1, info2] = await freePorts(8);
+  const routes = `["nats://127.0.0.1:${link1}", "nats://127.0.0.1:${link2}"]`;
+  const nodes = [[port1, web1, link1, info1], [port2, web2, link2, info2]] as const;
+  const started: ChildProcess[] = [];
+  try {
+    for (const [index, [port, web, link, info]] of nodes.entries()) {
+      const config = join(FOLDER, `nats${index}.conf`);
+      writeFileSync(
+        config,
+        `server_name: n${index}
+host: 127.0.0.1
+port: ${port}
+http: "127.0.0.1:${info}"
+websocket { port: ${web}, host: "127.0.0.1", no_tls: true }
+cluster { name: c, listen: "127.0.0.1:${link}", routes: ${routes} }
+`,
+      );
+      started.push(spawn("nats-server", ["-c", config], { stdio: "ignore" }));
+    }
+    for (const [, , , info] of nodes) await untilRouted(info!);
+    await body({ ports: [web1!, web2!], pids: started.map(({ pid }) => pid) });
+  } finally {
+    for (const child of started) child.kill("SIGKILL");
+  }
+}
+
+/** Waits until a nats-server tells that it has a route to the other. */
+async function untilRouted(port: number): Promise<void> {
+  const end = performance.now() + START_TIME_LIMIT_MS;
+  while (performance.now() < end) {
+    try {
+      const response = await fetch(`http://127.0.0.1:${port}/routez`);
+      const { num_routes: count } = await response.json() as { num_routes: number };
+      if (count > 0) return;
+    } catch {
+      // It does not listen yet.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error("Cannot measure nats-server: its two nodes are not linked");
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports: number[] = [];
+  for (const server of servers) {
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = server.address();
+    if (typeof address === "object" && address !== null) ports.push(address.port);
+  }
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}

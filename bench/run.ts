@@ -1,0 +1,160 @@
+/**
+ * Measures two nodes on the mesh, on each runtime, against a cluster of two nats-servers in the
+ * same minutes, and prints a table of CPU time per delivery: `npm run bench`.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { type RuntimeName, RUNTIMES } from "../tests/support/runtime_command.ts";
+import {
+  type CaseName,
+  CASES,
+  compileLoad,
+  hasNats,
+  measure,
+  type Measurement,
+  type System,
+} from "./load.ts";
+
+const HELP = `CPU time per delivery, and its ratio to nats-server's.
+
+  --runtime NAME   node, bun or deno; may be repeated (default: all)
+  --case NAME      ${Object.keys(CASES).join(", ")}; may be repeated (default: all)
+  --seconds N      how long a run measures (default 4)
+  --rounds N       how often each run is done; the median counts (default 3)
+  --no-nats        without nats-server
+`;
+
+/** At most this ratio to nats-server's CPU time per delivery, on each runtime. */
+const TARGETS: Readonly<Record<CaseName, number>> = {
+  "fan": 0.4,
+  "fan-deep": 0.3,
+  "pairs": 0.8,
+  "pairs-calm": 0.8,
+  "big": 0.3,
+  "calm": 0.65,
+};
+
+interface Options {
+  readonly systems: readonly System[];
+  readonly cases: readonly CaseName[];
+  readonly seconds: number;
+  readonly rounds: number;
+}
+
+const options = readOptions();
+if (options === undefined) write(HELP);
+else await main(options);
+
+async function main({ systems, cases, seconds, rounds }: Options): Promise<void> {
+  compileLoad();
+  const medians = new Map<string, number>();
+  for (const name of cases) {
+    const runs = new Map<System, Measurement[]>(systems.map((system) => [system, []]));
+    // Systems take turns, so that what else the machine does meets all of them.
+    for (let round = 0; round < rounds; round++) {
+      for (const system of systems) {
+        const measurement = await measure(system, name, seconds);
+        runs.get(system)?.push(measurement);
+        write(`${describe(system, name, measurement)}\n`);
+      }
+    }
+    for (const [system, measurements] of runs) {
+      medians.set(`${system} ${name}`, median(measurements.map(({ cpuMicros }) => cpuMicros)));
+      if (measurements.some(({ lost, closed }) => lost !== 0 || closed !== 0)) process.exitCode = 1;
+    }
+  }
+  write(`\n${formatTable(systems, cases, medians)}`);
+}
+
+function describe(system: System, name: CaseName, measurement: Measurement): string {
+  const { cpuMicros, deliveriesPerSecond, medianMicros, lost, closed } = measurement;
+  const cells = [
+    `${cpuMicros.toFixed(3)} us/delivery`,
+    `${Math.round(deliveriesPerSecond)} deliveries/s`,
+    `median ${medianMicros} us`,
+  ];
+  if (lost !== 0) cells.push(`LOST ${lost}`);
+  if (closed !== 0) cells.push(`CLOSED ${closed}`);
+  return `${name.padEnd(10)} ${system.padEnd(11)} ${cells.join(", ")}`;
+}
+
+/** Writes Markdown: per system and case the µs of CPU per delivery, and the ratio to nats-server. */
+function formatTable(
+  systems: readonly System[],
+  cases: readonly CaseName[],
+  medians: ReadonlyMap<string, number>,
+): string {
+  const cell = (system: System, name: CaseName): string => {
+    const value = medians.get(`${system} ${name}`) ?? Number.NaN;
+    const peer = medians.get(`nats-server ${name}`);
+    if (peer === undefined || system === "nats-server") return value.toFixed(2);
+    return `${value.toFixed(2)} (${(value / peer).toFixed(2)})`;
+  };
+  const rows = [
+    ["µs per delivery", ...cases],
+    ["---", ...cases.map(() => "---")],
+    ...systems.map((system) => [system, ...cases.map((name) => cell(system, name))]),
+    ["at most, ratio", ...cases.map((name) => TARGETS[name].toFixed(2))],
+  ];
+  return rows.map((row) => `| ${row.join(" | ")} |\n`).join("");
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return sorted.length % 2 === 1
+    ? sorted[Math.floor(middle)]!
+    : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+function readOptions(): Options | undefined {
+  const { values } = parseArgs({
+    options: {
+      "runtime": { type: "string", multiple: true },
+      "case": { type: "string", multiple: true },
+      "seconds": { type: "string", default: "4" },
+      "rounds": { type: "string", default: "3" },
+      "no-nats": { type: "boolean", default: false },
+      "help": { type: "boolean", default: false },
+    },
+  });
+  if (values.help === true) return undefined;
+  const withNats = values["no-nats"] !== true && hasNats();
+  if (!withNats) write("without nats-server, so there are no ratios\n");
+  return {
+    systems: [
+      ...(withNats ? ["nats-server" as const] : []),
+      ...pick("--runtime", RUNTIMES, values.runtime) as RuntimeName[],
+    ],
+    cases: pick("--case", Object.keys(CASES), values.case) as CaseName[],
+    seconds: readNumber("--seconds", values.seconds),
+    rounds: readNumber("--rounds", values.rounds),
+  };
+}
+
+function pick(flag: string, known: readonly string[], wanted: string[] | undefined): string[] {
+  for (const name of wanted ?? []) {
+    if (!known.includes(name)) {
+      refuse(`${flag} must be one of ${known.join(", ")}, received ${name}`);
+    }
+  }
+  return wanted ?? [...known];
+}
+
+function readNumber(flag: string, text: string | undefined): number {
+  const value = Number(text);
+  if (!(value >= 1 && value <= 1_000)) refuse(`${flag} must be from 1 to 1000, received ${text}`);
+  return value;
+}
+
+function refuse(problem: string): never {
+  process.stderr.write(`Cannot measure: ${problem}\n`);
+  process.exit(2);
+}
+
+function write(text: string): void {
+  process.stdout.write(text);
+}

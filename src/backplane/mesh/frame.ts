@@ -16,12 +16,8 @@ export const FRAME_TYPE = {
   ping: 7,
   /** The sender leaves the cluster. */
   goodbye: 8,
-  /** The sender also holds the named connection to the receiver. */
-  twin: 9,
-  /** The sender does not hold the named connection. */
-  absent: 10,
   /** The sender sends no more over this connection, as another one of the pair is kept. */
-  retire: 11,
+  retire: 9,
 } as const;
 
 /** One unit on the wire: `u32 length of the rest | u8 type | body`. */

@@ -68,8 +68,6 @@ export type HandshakeResult =
     readonly kind: "done";
     readonly peer: LinkIdentity;
     readonly version: number;
-    /** Names this connection; the same on both sides. */
-    readonly tag: string;
   }
   | {
     readonly kind: "failed";
@@ -88,7 +86,6 @@ type State =
 
 const MAGIC = 0x43484f52;
 const PROOF_BYTES = 32;
-const TAG_HALF_CHARACTERS = 16;
 const TEXT_LENGTH_MAX = 300;
 const textEncoder = new TextEncoder();
 const LABEL = {
@@ -132,7 +129,6 @@ export class Handshake {
   readonly #transcript: Uint8Array[] = [];
   #state: State = { name: "hello" };
   #version = 0;
-  #tag = "";
 
   /** Starts one; a dialler speaks first. `outgoing` takes the frames to send. */
   constructor(
@@ -150,11 +146,6 @@ export class Handshake {
     if (this.#role === "acceptor") return;
     context.ownNonces.add(toHex(this.#nonce));
     this.#sendHello();
-  }
-
-  /** Names the connection as soon as both nonces are known; empty before. */
-  get tag(): string {
-    return this.#tag;
   }
 
   /** Forgets what was remembered for it. Safe to call again. */
@@ -199,11 +190,8 @@ export class Handshake {
       return fail("version_unsupported", `versions ${range}, here ${min} to ${max}`, true);
     }
     this.#record(frame);
-    if (this.#role === "dialler") {
-      this.#tag = tagOf(this.#nonce, hello.nonce);
-      this.#state = { name: "proof" };
-    } else {
-      this.#tag = tagOf(hello.nonce, this.#nonce);
+    if (this.#role === "dialler") this.#state = { name: "proof" };
+    else {
       this.#sendHello();
       this.#sendProof(LABEL.accept);
       this.#state = { name: "identity" };
@@ -242,7 +230,7 @@ export class Handshake {
       this.#sendIdentity();
       this.#sendProof(LABEL.accepted);
     }
-    return { kind: "done", peer, version: this.#version, tag: this.#tag };
+    return { kind: "done", peer, version: this.#version };
   }
 
   #verify(frame: RawFrame, label: Uint8Array): HandshakeResult | undefined {
@@ -331,11 +319,6 @@ function decodeIdentity(body: Uint8Array): LinkIdentity | undefined {
   const { id, name, address } = identity;
   const isLong = Math.max(id.length, name.length, address.length) > TEXT_LENGTH_MAX;
   return reader.failed || id === "" || isLong ? undefined : identity;
-}
-
-function tagOf(diallerNonce: Uint8Array, acceptorNonce: Uint8Array): string {
-  return toHex(diallerNonce).slice(0, TAG_HALF_CHARACTERS) +
-    toHex(acceptorNonce).slice(0, TAG_HALF_CHARACTERS);
 }
 
 function toHex(bytes: Uint8Array): string {

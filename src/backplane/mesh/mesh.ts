@@ -12,7 +12,9 @@ import {
   NONCE_BYTES,
 } from "./handshake.ts";
 import { type KnownNode, Link, type LinkInput, type LinkOutput } from "./link.ts";
+
 import type { MeshContext } from "./mesh_context.ts";
+import { MeshCounts } from "./mesh_counts.ts";
 import type { MeshInput } from "./mesh_input.ts";
 import type { MeshSettings } from "./mesh_options.ts";
 import type { MeshOutput } from "./mesh_output.ts";
@@ -50,20 +52,7 @@ export class Mesh implements Machine<MeshInput, MeshOutput> {
   #tickAt: Millis;
   #gossipAt: Millis;
   #hasLeft = false;
-  readonly #counts = {
-    linksOpened: 0,
-    handshakesFailed: 0,
-    dials: 0,
-    dialsFailed: 0,
-    payloadsIn: 0,
-    payloadsOut: 0,
-    bytesIn: 0,
-    bytesOut: 0,
-    messagesDropped: 0,
-    strangersTurnedAway: 0,
-    framesUnknown: 0,
-  };
-  readonly #faults: Record<string, number> = {};
+  readonly #counts = new MeshCounts();
 
   /** Starts: the seeds are dialled. */
   constructor(context: MeshContext, settings: MeshSettings, now: Millis) {
@@ -105,10 +94,7 @@ export class Mesh implements Machine<MeshInput, MeshOutput> {
       connections: this.#entries.size,
       addresses: this.#targets.size,
       queueBytes,
-      ...this.#counts,
-      ...Object.fromEntries(
-        Object.entries(this.#faults).map(([code, count]) => [`faults_${code}`, count]),
-      ),
+      ...this.#counts.snapshot(),
     };
   }
 
@@ -398,7 +384,7 @@ export class Mesh implements Machine<MeshInput, MeshOutput> {
     this.#entries.delete(entry.id);
     this.#counts.framesUnknown += entry.link.unknownFrames;
     if (!ORDINARY.includes(error.code)) {
-      this.#faults[error.code] = (this.#faults[error.code] ?? 0) + 1;
+      this.#counts.fault(error.code);
       this.#outputs.push({ kind: "fault", error });
     }
     const { peer, dialled } = entry;

@@ -75,6 +75,7 @@ export type { WebSocketLike, WebSocketLikeEvent } from "./src/edge/accept.ts";
 export type { ClientRequest } from "./src/edge/client_socket.ts";
 export type { EdgeListener, EdgeListenOptions, FetchHandler } from "./src/edge/listener.ts";
 export type { BunHandlers, BunServer, BunWebSocketOptions } from "./src/edge/upgrade_bun.ts";
+export type { BunSocketData, BunWebSocket } from "./src/edge/upgrade_bun_socket.ts";
 export type { NodeUpgradeArguments } from "./src/edge/upgrade_node.ts";
 export {
   type ClientAction,

@@ -12,6 +12,8 @@ const NAMES: readonly string[] = [
   "type BackplaneStats",
   "type BunHandlers",
   "type BunServer",
+  "type BunSocketData",
+  "type BunWebSocket",
   "type BunWebSocketOptions",
   "type ChannelMessage",
   "Channels",

@@ -9,7 +9,12 @@ import type { Admission, Admit, ClientRequest, EdgeSettings } from "./client_soc
 import { EdgeTally } from "./edge_counters.ts";
 import { BODY_BYTES_MAX } from "./limits.ts";
 import type { EdgeListener, EdgeListenOptions, FetchHandler } from "./listener.ts";
-import { BunClientSocket, type BunSocketOwner, type BunWebSocket } from "./upgrade_bun_socket.ts";
+import {
+  BunClientSocket,
+  type BunSocketData,
+  type BunSocketOwner,
+  type BunWebSocket,
+} from "./upgrade_bun_socket.ts";
 import {
   asksForWebSocket,
   checkHandshake,
@@ -26,7 +31,7 @@ export interface BunServer {
   /** Makes a WebSocket of a request. */
   upgrade(
     request: Request,
-    options: { data: BunClientSocket; headers?: Record<string, string> },
+    options: { data: BunSocketData; headers?: Record<string, string> },
   ): boolean;
   /** The client's address. */
   requestIP(request: Request): { readonly address: string } | null;

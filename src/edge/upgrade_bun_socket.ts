@@ -8,10 +8,20 @@ import type {
 import type { EdgeTally } from "./edge_counters.ts";
 import { CLOSE_CODE, cutReason } from "./websocket/close_code.ts";
 
+/** What this library hangs on each of Bun's sockets, and Bun's events are handed to. */
+export interface BunSocketData {
+  /** Bun opened the socket. */
+  open(socket: BunWebSocket): void;
+  /** A message came. */
+  receive(message: string | Uint8Array): void;
+  /** The socket is over. */
+  closed(code: number, reason: string): void;
+}
+
 /** What is used of a `ServerWebSocket` of Bun, by structure. */
 export interface BunWebSocket {
-  /** What came with the upgrade. */
-  readonly data: BunClientSocket;
+  /** What came with the upgrade: the client, as this library keeps it. */
+  readonly data: BunSocketData;
   /** In what form binary messages come. */
   binaryType?: "nodebuffer" | "arraybuffer" | "uint8array" | "blob";
   /** Sends text. -1: it waits for the client to read; 0: it was dropped. */
@@ -43,7 +53,7 @@ export interface BunSocketOwner {
 type Accept = Extract<Admission, { accept: unknown }>["accept"];
 
 /** One client on a socket of Bun's own, and all that is kept of it here. */
-export class BunClientSocket implements ClientSocket {
+export class BunClientSocket implements ClientSocket, BunSocketData {
   readonly #owner: BunSocketOwner;
   #accept: Accept | undefined;
   #socket: BunWebSocket | undefined;

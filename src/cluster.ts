@@ -200,6 +200,14 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
     return this.#health;
   }
 
+  /**
+   * Whether this node cannot know who is there, as the backplane that leads to the others is down.
+   * Nobody is purged for that: the peers stay as they were, until it is back.
+   */
+  get stale(): boolean {
+    return this.#machine.isStale || this.#hasLostEveryBackplane;
+  }
+
   /** Number of nodes that count, this one not included. */
   get connectedPeerCount(): number {
     return this.#machine.connectedCount;
@@ -360,7 +368,7 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
 
   #onState(path: number, state: BackplaneState): void {
     this.#states[path] = state;
-    if (state === "down") this.#feed({ kind: "path_lost", path });
+    this.#feed({ kind: state === "down" ? "path_lost" : "path_found", path });
     this.#review();
   }
 

@@ -28,6 +28,8 @@ export type ClusterInput =
   | { readonly kind: "listening"; readonly path: number; readonly channel: string }
   /** A backplane as a whole went down. */
   | { readonly kind: "path_lost"; readonly path: number }
+  /** It is back. */
+  | { readonly kind: "path_found"; readonly path: number }
   /** A local subscriber wants the channel, and to know when every node knows. */
   | { readonly kind: "subscribe"; readonly channel: string; readonly ticket: unknown }
   | { readonly kind: "unsubscribe"; readonly channel: string }

@@ -87,6 +87,11 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     return this.#membership.isDeaf;
   }
 
+  /** Whether nodes are kept though nothing can be known of them. */
+  get isStale(): boolean {
+    return this.#membership.isStale;
+  }
+
   /** Counters and gauges. */
   get stats(): ClusterNodeStats {
     return {
@@ -150,7 +155,11 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
       case "path_gone":
         return this.#membership.pathGone(input.path, input.node, now);
       case "path_lost":
+        this.#membership.pathLost(input.path);
         return this.#router.pathLost(input.path);
+      case "path_found":
+        this.#membership.pathFound(input.path, now);
+        return this.#router.pathFound(input.path);
       case "leave":
         this.#router.giveUp(Infinity);
         return this.#acknowledgements.tick(Infinity);
@@ -360,7 +369,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     this.#router.forget(node);
     this.#heads.forget(node);
     this.#acknowledgements.forget(node);
-    this.#repair.absent(node, reason !== "timed_out", now);
+    this.#repair.absent(node, reason, now);
     if (down.wasConnected) {
       this.#outputs.push({ kind: "peer_disconnected", node, name, reason });
     }

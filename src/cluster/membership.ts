@@ -97,12 +97,14 @@ const STALL_MS = 3 * TICK_MS;
  * A node is declared down at once when it says goodbye; `PROBE_MS` after its process was found
  * gone, unless another node still has a path to it; and after `nodeTimeoutMs` of silence, which
  * others who hear it can prolong to twice that. Time in which this node itself did not run
- * counts for nobody (P14).
+ * counts for nobody (P14), nor does silence while the only backplane that leads to a node is
+ * down as a whole (P8).
  */
 export class Membership {
   readonly #self: NodeId;
   readonly #settings: ClusterSettings;
   readonly #peers = new Map<NodeId, Peer>();
+  readonly #lostPaths = new Set<number>();
   #outputs: MembershipOutput[] = [];
   #observedAt: Millis;
   #beatAt: Millis;
@@ -121,6 +123,12 @@ export class Membership {
   /** Whether this node fails to hear what it should hear (P13). */
   get isDeaf(): boolean {
     return this.#isDeaf;
+  }
+
+  /** Whether nodes are kept though nothing can be known of them: their backplane is down (P8). */
+  get isStale(): boolean {
+    for (const peer of this.#peers.values()) if (this.#isExcused(peer)) return true;
+    return false;
   }
 
   /** Total time in which this node did not run, in ms. */
@@ -189,6 +197,25 @@ export class Membership {
         path.heardAt += pause;
         path.rebuiltAt += pause;
       }
+    }
+  }
+
+  /** A backplane as a whole went down: nobody's silence over it proves anything. */
+  pathLost(path: number): void {
+    this.#lostPaths.add(path);
+    for (const peer of this.#peers.values()) {
+      const state = peer.paths[path];
+      if (state !== undefined) state.isUp = false;
+      if (this.#isExcused(peer)) peer.refusedAt = undefined;
+    }
+  }
+
+  /** A backplane is back: whoever was reached over it has its full time to show that it is there. */
+  pathFound(path: number, now: Millis): void {
+    if (!this.#lostPaths.delete(path)) return;
+    for (const peer of this.#peers.values()) {
+      const state = peer.paths[path];
+      if (state !== undefined) state.heardAt = now;
     }
   }
 
@@ -281,7 +308,7 @@ export class Membership {
     }
     const { deafMs, heartbeatMs } = this.#settings;
     const silentMs = now - heardAt(peer);
-    if (silentMs < deafMs / 2) return;
+    if (silentMs < deafMs / 2 || this.#isExcused(peer)) return;
     if (now >= peer.probedAt + heartbeatMs / 2) this.#probe(peer, now);
     // A tick early, so that it is never a tick late.
     const limitMs = this.#settings.nodeTimeoutMs - TICK_MS;
@@ -289,6 +316,12 @@ export class Membership {
     const isVouched = this.#isHeardByOthers(peer) && now - peer.vouchedAt < limitMs &&
       silentMs < 2 * limitMs;
     if (silentMs >= limitMs && !isVouched) this.#down(peer, "timed_out");
+  }
+
+  // Its backplane is down, and no other has ever led to it. Where one has, that one decides.
+  #isExcused(peer: Peer): boolean {
+    if (this.#lostPaths.size === 0) return false;
+    return peer.paths.every((path, index) => path === undefined || this.#lostPaths.has(index));
   }
 
   // Nodes hear the same heartbeat at slightly different times; only a later one proves anything.
@@ -315,6 +348,7 @@ export class Membership {
     const limitMs = this.#settings.deafMs - TICK_MS;
     let heardCount = 0;
     for (const peer of this.#peers.values()) {
+      if (this.#isExcused(peer)) continue;
       if (now - heardAt(peer) < limitMs) heardCount++;
       else if (this.#isHeardByOthers(peer)) return true;
     }

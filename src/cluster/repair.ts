@@ -1,6 +1,7 @@
 import { type Millis, NO_OUTPUTS } from "../core/machine.ts";
 import type { Message } from "../core/message.ts";
 import type { NodeId } from "../core/node.ts";
+import type { DownReason } from "./membership.ts";
 import { PARK_MS, REPAIR_ATTEMPTS_MAX, REPAIR_RETRY_MS, REPAIR_WAITING_MAX } from "./settings.ts";
 
 // A lost node that returns after its place was given up has told where it stands by then.
@@ -71,8 +72,8 @@ interface Stream {
 export class Repair {
   readonly #channels = new Map<string, Map<NodeId, Stream>>();
   readonly #holes = new Map<Stream, { readonly channel: string; readonly node: NodeId }>();
-  /** Nodes that are down, and since when: dead ones never return, lost ones may. */
-  readonly #absent = new Map<NodeId, { readonly isDead: boolean; readonly since: Millis }>();
+  /** Nodes that are down, and since when: one that said goodbye never returns, others may. */
+  readonly #absent = new Map<NodeId, { readonly reason: DownReason; readonly since: Millis }>();
   /** Lost nodes whose place was given up, and since when they are back, if they are. */
   readonly #strangers = new Map<NodeId, Millis | undefined>();
   #outputs: RepairOutput[] = [];
@@ -203,9 +204,12 @@ export class Repair {
     this.#channels.delete(channel);
   }
 
-  /** A node is down. If it is dead, what only it remembered is lost; if not, it may return. */
-  absent(node: NodeId, isDead: boolean, now: Millis): void {
-    this.#absent.set(node, { isDead, since: now });
+  /**
+   * A node is down. Unless it is just out of reach, what only it remembered is lost soon. Its place
+   * in the streams is kept where it may return: a node that seems dead may have been cut off.
+   */
+  absent(node: NodeId, reason: DownReason, now: Millis): void {
+    this.#absent.set(node, { reason, since: now });
   }
 
   /** A node is back. */
@@ -220,16 +224,16 @@ export class Repair {
       const hole = stream.hole!;
       if (now < hole.askedAt + REPAIR_RETRY_MS) continue;
       hole.attempt++;
-      const isHopeless = hole.attempt > REPAIR_ATTEMPTS_MAX && this.#absent.get(node)?.isDead;
-      if (isHopeless === true) {
+      const reason = this.#absent.get(node)?.reason ?? "timed_out";
+      if (hole.attempt > REPAIR_ATTEMPTS_MAX && reason !== "timed_out") {
         this.#lose(channel, node, stream, hole.waiting[0]?.prev ?? hole.target);
       } else this.#ask(channel, node, stream, now);
     }
-    for (const [node, { isDead, since }] of this.#absent) {
-      if (now >= since + (isDead ? 2 * REPAIR_ATTEMPTS_MAX * REPAIR_RETRY_MS : PARK_MS)) {
-        this.#forgetNode(node);
-        if (!isDead) this.#strangers.set(node, undefined);
-      }
+    for (const [node, { reason, since }] of this.#absent) {
+      const hasLeft = reason === "left";
+      if (now < since + (hasLeft ? 2 * REPAIR_ATTEMPTS_MAX * REPAIR_RETRY_MS : PARK_MS)) continue;
+      this.#forgetNode(node);
+      if (!hasLeft) this.#strangers.set(node, undefined);
     }
     for (const [node, backSince] of this.#strangers) {
       const isSettled = backSince !== undefined && now >= backSince + STRANGER_SETTLES_MS;

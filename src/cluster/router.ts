@@ -72,6 +72,7 @@ const ADDITIONS_MAX = 10_000;
 export class Router {
   readonly #settings: ClusterSettings;
   readonly #paths: number;
+  readonly #lostPaths = new Set<number>();
   readonly #own = new Map<string, OwnChannel>();
   readonly #peers = new Map<NodeId, Peer>();
   readonly #interested = new Map<string, Set<NodeId>>();
@@ -138,7 +139,8 @@ export class Router {
   subscribe(channel: string, ticket: unknown, now: Millis): void {
     let own = this.#own.get(channel);
     if (own === undefined) {
-      const missingPaths = new Set(Array.from({ length: this.#paths }, (_, path) => path));
+      const paths = Array.from({ length: this.#paths }, (_, path) => path);
+      const missingPaths = new Set(paths.filter((path) => !this.#lostPaths.has(path)));
       own = { version: this.#version + 1, missingPaths };
       this.#own.set(channel, own);
       this.#added.push(channel);
@@ -163,8 +165,14 @@ export class Router {
 
   /** A backplane that is down cannot deliver, and must not hold up what the others can do. */
   pathLost(path: number): void {
+    this.#lostPaths.add(path);
     for (const own of this.#own.values()) own.missingPaths.delete(path);
     this.#confirm();
+  }
+
+  /** A backplane is back, and delivers what is asked of it from now on. */
+  pathFound(path: number): void {
+    this.#lostPaths.delete(path);
   }
 
   /** Tells a node everything: it is new, or has been away. */

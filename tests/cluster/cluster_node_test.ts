@@ -266,6 +266,72 @@ test("P8: a frozen node is declared down within the node timeout, and returns on
   deepStrictEqual(a.received.get("s"), ["c:1"]);
 });
 
+test("P8: a node whose backplane is down purges nobody, says so, and repairs what it missed", () => {
+  const { world, a, b } = pair();
+  const c = world.add("c~1");
+  [a, b, c].forEach((node) => node.subscribe("s", "c"));
+  world.run(100);
+  world.losePath(a, 0);
+  world.run(300);
+  deepStrictEqual([a.cluster.isStale, a.health], [true, [true]]);
+  a.publishes("c", "from a");
+  b.publishes("c", "from b");
+  world.run(60_000);
+  deepStrictEqual(a.peerEvents, ["+b~1", "+c~1"]);
+  deepStrictEqual(a.cluster.peers(world.now).map(({ state }) => state), ["suspect", "suspect"]);
+  deepStrictEqual(b.peerEvents, ["+a~1", "+c~1", "-a~1 timed_out"]);
+  world.findPath(a, 0);
+  world.run(2_000);
+  deepStrictEqual([a.cluster.isStale, a.health], [false, [true, false]]);
+  deepStrictEqual(a.peerEvents, ["+b~1", "+c~1"]);
+  deepStrictEqual(a.received.get("s"), ["c:from a", "c:from b"]);
+  deepStrictEqual(b.received.get("s"), ["c:from b", "c:from a"]);
+  deepStrictEqual([...a.gaps, ...b.gaps, ...c.gaps], []);
+});
+
+test("P8: when a backplane is back, who does not come back has the node timeout to do so", () => {
+  const { world, a, b } = pair();
+  world.losePath(a, 0);
+  world.run(60_000);
+  b.isFrozen = true;
+  world.findPath(a, 0);
+  world.run(4_000);
+  deepStrictEqual(a.peerEvents, ["+b~1"]);
+  world.run(1_500);
+  deepStrictEqual(a.peerEvents, ["+b~1", "-b~1 timed_out"]);
+});
+
+test("P15: while one backplane is down the other one decides, also about new subscriptions", () => {
+  const world = new VirtualCluster({ paths: 2 });
+  const [a, b] = ["a~1", "b~1"].map((id) => world.add(id)) as [VirtualNode, VirtualNode];
+  world.run(100);
+  world.losePath(a, 1);
+  a.listeningPaths = [0];
+  a.subscribe("s", "c");
+  world.run(300);
+  deepStrictEqual([a.cluster.isStale, a.health, a.confirmed], [false, [], ["c"]]);
+  world.kill(b);
+  world.run(1_000);
+  deepStrictEqual(a.peerEvents, ["+b~1", "-b~1 died"]);
+});
+
+test("P4: a node that was taken for dead and returns is repaired from where it stood", () => {
+  const { world, a, b } = pair();
+  b.subscribe("s", "c");
+  world.run(100);
+  a.publishes("c", "1");
+  world.run(100);
+  world.unlink(b, a, "refused");
+  world.run(1_000);
+  deepStrictEqual(b.peerEvents, ["+a~1", "-a~1 died"]);
+  a.publishes("c", "2");
+  world.run(30_000);
+  world.link(a, b);
+  world.run(1_000);
+  deepStrictEqual(b.received.get("s"), ["c:1", "c:2"]);
+  deepStrictEqual(b.gaps, []);
+});
+
 test("P8: a node frozen for less than the node timeout is never declared down", () => {
   const { world, a, b } = pair();
   world.run(1_900);

@@ -44,6 +44,8 @@ export class VirtualNode {
   readonly health: boolean[] = [];
   /** Envelopes of messages that came in, wanted or not. */
   messageEnvelopes = 0;
+  /** The paths that deliver a channel when asked to. Default: all. */
+  listeningPaths: readonly number[] | undefined;
   isFrozen = false;
   isDead = false;
   readonly #world: VirtualCluster;
@@ -189,6 +191,7 @@ export class VirtualNode {
   #listen(channel: string, wanted: boolean): void {
     if (!wanted) return;
     for (let path = 0; path < this.#world.paths; path++) {
+      if (this.listeningPaths?.includes(path) === false) continue;
       this.cluster.handle({ kind: "listening", path, channel }, this.#world.now);
     }
   }
@@ -207,6 +210,7 @@ export class VirtualCluster {
   #parcels: Parcel[] = [];
   readonly #cuts = new Set<string>();
   readonly #links = new Set<string>();
+  readonly #lost = new Set<string>();
 
   constructor(options: { settings?: Partial<ClusterSettings>; paths?: number } = {}) {
     this.settings = { ...SETTINGS, ...options.settings };
@@ -226,6 +230,7 @@ export class VirtualCluster {
   link(left: VirtualNode, right: VirtualNode): void {
     this.#links.add(`${left.id} ${right.id}`).add(`${right.id} ${left.id}`);
     for (let path = 0; path < this.paths; path++) {
+      if (this.#isLost(left, right, path)) continue;
       left.feed({ kind: "path_up", path, node: { id: right.id, name: right.id } });
       right.feed({ kind: "path_up", path, node: { id: left.id, name: left.id } });
     }
@@ -253,6 +258,26 @@ export class VirtualCluster {
   heal(left: VirtualNode, right: VirtualNode): void {
     this.#cuts.delete(`${left.id} ${right.id}`);
     this.#cuts.delete(`${right.id} ${left.id}`);
+  }
+
+  /** A backplane goes down as a whole for a node: so it says, and what it carries is lost. */
+  losePath(node: VirtualNode, path: number): void {
+    this.#lost.add(`${node.id} ${path}`);
+    node.feed({ kind: "path_lost", path });
+    for (const other of this.nodes) {
+      if (other !== node) node.feed({ kind: "path_down", path, node: other.id, loss: "lost" });
+    }
+  }
+
+  /** Undoes `losePath`. */
+  findPath(node: VirtualNode, path: number): void {
+    this.#lost.delete(`${node.id} ${path}`);
+    node.feed({ kind: "path_found", path });
+    for (const other of this.nodes) {
+      if (other === node || other.isDead || this.#lost.has(`${other.id} ${path}`)) continue;
+      node.feed({ kind: "path_up", path, node: { id: other.id, name: other.id } });
+      other.feed({ kind: "path_up", path, node: { id: node.id, name: node.id } });
+    }
   }
 
   /** The process of a node ends without a word. */
@@ -302,8 +327,13 @@ export class VirtualCluster {
     return next;
   }
 
+  #isLost(left: VirtualNode, right: VirtualNode, path: number): boolean {
+    return [left, right].some(({ id }) => this.#lost.has(`${id} ${path}`));
+  }
+
   #post(from: VirtualNode, to: VirtualNode, path: number, payload: Uint8Array): void {
     if (this.#cuts.has(`${from.id} ${to.id}`) || !this.#links.has(`${from.id} ${to.id}`)) return;
+    if (this.#isLost(from, to, path)) return;
     const fate = this.tamper({ from: from.id, to: to.id, path, payload });
     if (fate === false) return;
     const at = this.now + 1 + (fate === true ? 0 : fate);

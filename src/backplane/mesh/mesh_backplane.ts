@@ -99,7 +99,7 @@ class MeshBackplane implements Mesh {
 
   // Every link carries what its receiver asked the senders for: there is nothing to ask of a mesh.
   subscribe(channel: string): void {
-    this.#handler?.subscribed(channel);
+    if (!this.#isStopping) this.#handler?.subscribed(channel);
   }
 
   unsubscribe(_channel: string): void {}

@@ -20,7 +20,7 @@ export type TcpErrorCode =
   | "name_unknown"
   /** The port is taken (EADDRINUSE). */
   | "address_in_use"
-  /** The address is not this machine's, or may not be bound (EADDRNOTAVAIL, EACCES). */
+  /** The address is not this machine's, or may not be bound (EADDRNOTAVAIL, EACCES, EINVAL). */
   | "address_not_available"
   /** The TLS handshake failed: certificate, name or protocol version. */
   | "tls_failed"

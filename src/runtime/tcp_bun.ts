@@ -81,9 +81,11 @@ export const tcp: Tcp = {
         clearTimeout(timer);
       };
       const failed = (error: unknown): void => {
+        // What comes first is why: to destroy the socket is to hear of a failed handshake.
+        if (settled) return;
         settle();
-        connection?.destroy();
         reject(toTcpError(action, error, options.tls === undefined ? "failed" : "tls_failed"));
+        connection?.destroy();
       };
       const late = new TcpError("timed_out", `Cannot ${action}: ${options.timeoutMs} ms are over`);
       const timer = setTimeout(failed, options.timeoutMs, late);
@@ -159,7 +161,7 @@ function plainHandlers(arrival: Arrival): BunHandlers {
   return {
     binaryType: "uint8array",
     open: (socket) => {
-      socket.data = new BunConnection(socket);
+      socket.data = new BunConnection(socket, false);
       arrival.connected(socket.data);
       arrival.ready(socket.data);
     },
@@ -175,7 +177,7 @@ function tlsHandlers(arrival: Arrival, verifyPeer: boolean): BunHandlers {
   return {
     ...plainHandlers(arrival),
     open: (socket) => {
-      socket.data = new BunConnection(socket);
+      socket.data = new BunConnection(socket, true);
       arrival.connected(socket.data);
     },
     // Bun also names an error for a client that was not asked for a certificate.
@@ -197,6 +199,7 @@ function tlsHandlers(arrival: Arrival, verifyPeer: boolean): BunHandlers {
 class BunConnection implements TcpConnection {
   readonly remoteAddress: string;
   readonly #socket: BunSocket;
+  readonly #secure: boolean;
   #handler: TcpHandler | undefined;
   #queue: WriteQueue | undefined;
   #state: "open" | "shut" | "closing" | "over" = "open";
@@ -205,8 +208,9 @@ class BunConnection implements TcpConnection {
   #cause: unknown;
   #limit: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(socket: BunSocket) {
+  constructor(socket: BunSocket, secure: boolean) {
     this.#socket = socket;
+    this.#secure = secure;
     const { remoteAddress: hostname, remotePort: port } = socket;
     this.remoteAddress = hostname === undefined || port === undefined
       ? ""
@@ -266,7 +270,10 @@ class BunConnection implements TcpConnection {
   destroy(): void {
     if (this.#state === "over") return;
     this.#state = "closing";
-    this.#socket.end();
+    // Over TLS an end waits until the peer has read it; without, a reset would cost the peer what
+    // the system has already taken.
+    if (this.#secure) this.#socket.terminate();
+    else this.#socket.end();
   }
 
   /** Bytes came in. */

@@ -17,6 +17,8 @@ const CODES: ReadonlyMap<unknown, TcpErrorCode> = new Map<unknown, TcpErrorCode>
   ["EADDRINUSE", "address_in_use"],
   ["EADDRNOTAVAIL", "address_not_available"],
   ["EACCES", "address_not_available"],
+  // An IPv6 address that wants a zone, and all that Deno's `node:net` says of a failed bind.
+  ["EINVAL", "address_not_available"],
 ]);
 
 // Deno's error for a name without an address has no code.

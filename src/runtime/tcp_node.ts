@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import { TcpError } from "../errors.ts";
@@ -70,6 +71,7 @@ const COMMON = {
 function dial(address: TcpAddress, tls: TcpTls | undefined): Socket {
   if (tls === undefined) return createConnection({ ...COMMON, ...target(address) });
   const { ca, cert, key, serverName } = tls;
+  if (cert !== undefined) assertCertificate(tls);
   const name = serverName === undefined ? {} : { servername: serverName };
   return connectTls({
     ...COMMON,
@@ -85,6 +87,7 @@ function dial(address: TcpAddress, tls: TcpTls | undefined): Socket {
 function serve(tls: TcpTls | undefined, open: TcpOpen): Server {
   if (tls === undefined) return createServer(COMMON, (socket) => attach(socket, open));
   const { ca, cert, key, requireClientCert = false } = tls;
+  assertCertificate(tls);
   const server = createTlsServer({
     ...COMMON,
     // Until the handshake is done: a client that ends in its midst must not stay half open.
@@ -98,6 +101,12 @@ function serve(tls: TcpTls | undefined, open: TcpOpen): Server {
   }, (socket) => attach(socket, open));
   // A client whose handshake took too long would otherwise stay.
   return server.on("tlsClientError", (_error, socket) => socket.destroy());
+}
+
+// Deno's `node:tls` looks at them only in the handshake: a listener would turn all clients away.
+function assertCertificate({ cert = "", key = "" }: TcpTls): void {
+  if (new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) return;
+  throw new Error("the key is not the certificate's");
 }
 
 class NodeListener implements TcpListener {

@@ -57,7 +57,7 @@ function testTlsBytes(name: string, tcp: Tcp): void {
     const client: Conduct = { eof: () => {} };
     const server: Conduct = {
       eof: ({ connection, receivedBytes }) => {
-        connection.write(new Uint8Array(receivedBytes * 2));
+        connection.write(new Uint8Array(receivedBytes * 8));
         connection.close();
       },
     };
@@ -68,7 +68,7 @@ function testTlsBytes(name: string, tcp: Tcp): void {
         assertHeard(client, "data", "eof", "end"),
         assertHeard(server, "data", "eof", "end"),
       ]);
-      deepStrictEqual([server.receivedBytes, client.receivedBytes], [MIB, 2 * MIB]);
+      deepStrictEqual([server.receivedBytes, client.receivedBytes], [MIB, 8 * MIB]);
     });
   });
 
@@ -195,10 +195,26 @@ function testTlsHandshake(name: string, tcp: Tcp): void {
     });
   });
 
-  test(`${name} refuses to listen with certificates that are none`, async () => {
-    const tls = { cert: "no certificate", key: "no key" };
-    await rejects(tcp.listen(LOCAL, { tls }, side()), { name: "TcpError", code: "tls_failed" });
-  });
+  const useless: Readonly<Record<string, TcpTls>> = {
+    "a certificate that is none": { cert: "no certificate", key: SERVER_KEY },
+    "a key that is none": { cert: SERVER_CERT, key: "no key" },
+    "a key of another certificate": { cert: SERVER_CERT, key: CLIENT_KEY },
+  };
+  for (const [what, tls] of Object.entries(useless)) {
+    test(`${name} refuses to listen and to connect with ${what}`, async () => {
+      await rejects(tcp.listen(LOCAL, { tls }, side()), {
+        name: "TcpError",
+        code: "tls_failed",
+        message: /^Cannot listen on 127\.0\.0\.1:0: /,
+      });
+      await withTlsListener(tcp, SERVER, async ({ port }) => {
+        await rejects(dial(tcp, port, {}, { ...CLIENT, ...tls }), {
+          name: "TcpError",
+          code: "tls_failed",
+        });
+      });
+    });
+  }
 }
 
 async function withTlsListener(

@@ -7,12 +7,12 @@
 
 import { Hub, type HubDelivery, type HubOutput, type HubPublish } from "./channel/hub.ts";
 import type { LogRead, LogSettings } from "./channel/log.ts";
+import type { Clock } from "./core/clock.ts";
+import { type Drive, drive } from "./core/drive.ts";
 import type { Millis } from "./core/machine.ts";
 import type { Message, Payload } from "./core/message.ts";
 import type { NodeId, Position, Positions } from "./core/node.ts";
 import { Delivery } from "./delivery.ts";
-import type { Clock } from "./runtime/clock.ts";
-import { type Drive, drive } from "./runtime/drive.ts";
 
 /** Whoever gets a channel's messages on this node: a client's connection, or server code. */
 export interface Subscriber {

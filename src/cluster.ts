@@ -1,16 +1,8 @@
-import type {
-  Backplane,
-  BackplaneHandler,
-  BackplaneState,
-  BackplaneStats,
-} from "./backplane/backplane.ts";
+import type { Backplane, BackplaneStats } from "./backplane/backplane.ts";
 import type { Channels } from "./channels.ts";
 import { coreOf } from "./channels.ts";
-import type { ChannelCore, ChannelUplink } from "./channel_core.ts";
-import type { ClusterInput } from "./cluster/cluster_input.ts";
-import { ClusterNode } from "./cluster/cluster_node.ts";
+import { ClusterCore, type ClusterObserver } from "./cluster_core.ts";
 import type { ClusterNodeStats } from "./cluster/cluster_node_stats.ts";
-import type { ClusterOutput } from "./cluster/cluster_output.ts";
 import type { ClusterSettings } from "./cluster/settings.ts";
 import type { Millis } from "./core/machine.ts";
 import { createNodeId, type NodeId } from "./core/node.ts";
@@ -20,7 +12,6 @@ import { requireInteger, requireKnown } from "./options.ts";
 import { requireNodeName } from "./node_name.ts";
 import { systemClock } from "./runtime/clock.ts";
 import { systemRandomBytes } from "./runtime/crypto.ts";
-import { type Drive, drive } from "./runtime/drive.ts";
 
 /** Options of a {@linkcode Cluster}. Every field may be left out. */
 export interface ClusterOptions {
@@ -129,7 +120,6 @@ export interface WaitOptions {
 }
 
 type Phase = "new" | "starting" | "running" | "stopping" | "stopped";
-type Ticket = (...values: never[]) => void;
 
 const KNOWN_OPTIONS = [
   "name",
@@ -161,10 +151,7 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
   readonly name: string;
   readonly #backplanes: readonly Backplane[];
   readonly #labels: readonly string[];
-  readonly #machine: ClusterNode;
-  readonly #states: BackplaneState[];
-  #drive: Drive<ClusterInput> | undefined;
-  #channels: ChannelCore | undefined;
+  readonly #core: ClusterCore;
   #phase: Phase = "new";
   #health: ClusterHealth = "starting";
   #readyWaiters = new Set<() => void>();
@@ -184,9 +171,7 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
     this.nodeId = createNodeId(this.name, systemRandomBytes(16));
     this.#backplanes = requireBackplanes(backplane);
     this.#labels = labelsOf(this.#backplanes);
-    this.#states = this.#backplanes.map(() => "down");
-    const count = this.#backplanes.length;
-    this.#machine = new ClusterNode(this.nodeId, settings, count, systemClock.now());
+    this.#core = this.#createCore(settings);
   }
 
   /** Whether messages can flow: started, and at least one peer is connected or none is expected. */
@@ -205,18 +190,17 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
    * Nobody is purged for that: the peers stay as they were, until it is back.
    */
   get stale(): boolean {
-    return this.#machine.isStale || this.#hasLostEveryBackplane;
+    return this.#core.isStale || this.#hasLostEveryBackplane;
   }
 
   /** Number of nodes that count, this one not included. */
   get connectedPeerCount(): number {
-    return this.#machine.connectedCount;
+    return this.#core.connectedCount;
   }
 
   /** The other nodes that are not down. */
   get peers(): readonly Peer[] {
-    const views = this.#machine.peers(systemClock.now());
-    return views.map(({ paths, ...view }) => ({
+    return this.#core.peers().map(({ paths, ...view }) => ({
       ...view,
       backplanes: paths.map((path) => this.#labels[path]!),
     }));
@@ -229,12 +213,7 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
    * @throws {Error} If channels are attached already, here or elsewhere, or have published.
    */
   attach(part: Attachable): void {
-    if (this.#channels !== undefined) {
-      throw new Error("Cannot attach channels: this cluster has channels attached already");
-    }
-    const core = coreOf(part);
-    core.attach(this.nodeId, this.#createUplink());
-    this.#channels = core;
+    this.#core.attach(coreOf(part));
   }
 
   /**
@@ -248,11 +227,11 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
       throw new ClusterError("stopped", `Cannot start cluster: it is ${this.#phase} already`);
     }
     this.#phase = "starting";
-    this.#drive = drive(this.#machine, systemClock, (output) => this.#perform(output));
+    this.#core.start();
     try {
       for (const [path, backplane] of this.#backplanes.entries()) {
-        await backplane.start(this.nodeId, this.name, this.#createHandler(path));
-        this.#states[path] = "up";
+        await backplane.start(this.nodeId, this.name, this.#core.handler(path));
+        this.#core.started(path);
       }
     } catch (error) {
       await this.stop();
@@ -296,7 +275,7 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
     return {
       node: this.nodeId,
       connectedPeers: this.connectedPeerCount,
-      cluster: this.#machine.stats,
+      cluster: this.#core.stats,
       backplanes: Object.fromEntries(
         this.#backplanes.map((each, path) => [this.#labels[path]!, each.stats()]),
       ),
@@ -322,11 +301,8 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
   }
 
   async #end(): Promise<void> {
-    const peers = this.#machine.peers(systemClock.now());
     this.#phase = "stopping";
-    this.#drive?.feed({ kind: "leave" });
-    this.#drive?.stop();
-    this.#channels?.detach();
+    const peers = this.#core.stop();
     await Promise.allSettled(this.#backplanes.map((backplane) => backplane.stop()));
     this.#phase = "stopped";
     for (const peer of peers) {
@@ -336,99 +312,15 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
     this.#review();
   }
 
-  #createUplink(): ChannelUplink {
-    const feed = (input: ClusterInput): void => this.#feed(input);
-    return {
-      subscribe: (channel, ticket) => feed({ kind: "subscribe", channel, ticket }),
-      unsubscribe: (channel) => feed({ kind: "unsubscribe", channel }),
-      announce: (channel, messages) => feed({ kind: "announce", channel, messages }),
-      acknowledge: (message, ticket) => feed({ kind: "acknowledge", ...message, ticket }),
-    };
-  }
-
-  // What happens before the start is kept by the machine, and performed then.
-  #feed(input: ClusterInput): void {
-    if (this.#drive !== undefined) this.#drive.feed(input);
-    else this.#machine.handle(input, systemClock.now());
-  }
-
-  #createHandler(path: number): BackplaneHandler {
-    const feed = (input: ClusterInput): void => this.#feed(input);
-    return {
-      up: (node) => feed({ kind: "path_up", path, node }),
-      down: (node, loss) => feed({ kind: "path_down", path, node, loss }),
-      gone: (node) => feed({ kind: "path_gone", path, node }),
-      received: (node, payload) => feed({ kind: "received", path, node, payload }),
-      dropped: (node) => feed({ kind: "dropped", node }),
-      subscribed: (channel) => feed({ kind: "listening", path, channel }),
-      state: (state) => this.#onState(path, state),
+  #createCore(settings: ClusterSettings): ClusterCore {
+    const observer = {
+      peerConnected: (peer) => this.#onPeer("peerconnected", { ...peer, id: peer.node }),
+      peerDisconnected: (peer) => this.#onPeer("peerdisconnected", { ...peer, id: peer.node }),
+      healthMayDiffer: () => this.#review(),
       fault: (error) => void this.dispatchEvent(new FaultEvent(error)),
-    };
-  }
-
-  #onState(path: number, state: BackplaneState): void {
-    this.#states[path] = state;
-    this.#feed({ kind: state === "down" ? "path_lost" : "path_found", path });
-    this.#review();
-  }
-
-  #perform(output: ClusterOutput): void {
-    switch (output.kind) {
-      case "send":
-        return this.#send(output);
-      case "deliver":
-        return this.#channels?.receive(output.channel, output.messages);
-      case "rebase":
-        return this.#channels?.rebase(output.channel, output.node, output.seq);
-      case "gap":
-        return this.#channels?.gap(output.channel);
-      case "read":
-        return this.#read(output);
-      case "confirmed":
-        return (output.ticket as Ticket as (missing: readonly NodeId[]) => void)(output.missing);
-      case "acknowledged":
-        return (output.ticket as Ticket as (result: typeof output) => void)(output);
-      case "listen":
-        return this.#listen(output.channel, output.wanted);
-      case "rebuild":
-        return this.#backplanes[output.path]!.rebuild(output.node);
-      case "discover":
-        for (const backplane of this.#backplanes) backplane.discover();
-        return;
-      case "peer_connected":
-        return this.#onPeer("peerconnected", { id: output.node, name: output.name });
-      case "peer_disconnected":
-        return this.#onPeer("peerdisconnected", {
-          id: output.node,
-          name: output.name,
-          reason: output.reason,
-        });
-      case "deaf":
-        return this.#review();
-      case "fault": {
-        const message = `Cannot read an envelope of ${output.node}: its path is built anew`;
-        this.dispatchEvent(new FaultEvent(new Error(message)));
-      }
-    }
-  }
-
-  #send(output: ClusterOutput & { readonly kind: "send" }): void {
-    const { nodes, payload, channel, path } = output;
-    if (path !== undefined) return this.#backplanes[path]!.send(nodes, payload, channel);
-    for (const backplane of this.#backplanes) backplane.send(nodes, payload, channel);
-  }
-
-  #listen(channel: string, wanted: boolean): void {
-    for (const backplane of this.#backplanes) {
-      if (wanted) backplane.subscribe(channel);
-      else backplane.unsubscribe(channel);
-    }
-  }
-
-  #read(output: ClusterOutput & { readonly kind: "read" }): void {
-    const { to, channel, node, after, limit } = output;
-    const read = this.#channels?.read(channel, node, { after, limit });
-    if (read !== undefined) this.#feed({ kind: "log", to, channel, node, ...read });
+    } satisfies ClusterObserver;
+    const environment = { clock: systemClock, observer };
+    return new ClusterCore(this.nodeId, settings, this.#backplanes, environment);
   }
 
   #onPeer(
@@ -449,12 +341,12 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
 
   #feel(): ClusterHealth {
     if (this.#isOver) return "stopped";
-    if (this.#machine.isDeaf || this.#hasLostEveryBackplane) return "deaf";
+    if (this.#core.isDeaf || this.#hasLostEveryBackplane) return "deaf";
     return this.ready ? "ok" : "starting";
   }
 
   get #hasLostEveryBackplane(): boolean {
-    return this.#phase === "running" && this.#states.every((state) => state === "down");
+    return this.#phase === "running" && this.#core.hasLostEveryPath;
   }
 }
 

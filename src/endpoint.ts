@@ -1,6 +1,7 @@
 import type { ChannelCore, Subscriber } from "./channel_core.ts";
 import { Channels, coreOf } from "./channels.ts";
 import { Client, type ClientOwner } from "./client_connection.ts";
+import type { CancelTimer } from "./core/clock.ts";
 import { BROADCAST_CHANNEL } from "./core/message.ts";
 import { acceptSocket, type WebSocketLike } from "./edge/accept.ts";
 import {
@@ -17,7 +18,6 @@ import type { NodeUpgradeArguments, NodeUpgrades } from "./edge/upgrade_node.ts"
 import { FaultEvent, TypedEventTarget } from "./events.ts";
 import { requireBoolean, requireInteger, requireKnown } from "./options.ts";
 import { DEFAULT_SESSION_SETTINGS, type SessionSettings } from "./protocol/session_settings.ts";
-import type { CancelTimer } from "./runtime/clock.ts";
 import { isBun } from "./runtime/runtime_name.ts";
 
 /** What a client asks to do. */

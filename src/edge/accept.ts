@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type CancelTimer, type Clock, systemClock } from "../runtime/clock.ts";
+import type { CancelTimer, Clock } from "../core/clock.ts";
+import { systemClock } from "../runtime/clock.ts";
 import type { ClientHandler, ClientSocket, EdgeSettings, Outgoing } from "./client_socket.ts";
 import { CLOSE_CODE, cutReason } from "./websocket/close_code.ts";
 

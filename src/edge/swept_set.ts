@@ -1,5 +1,5 @@
 import type { Millis } from "../core/machine.ts";
-import type { CancelTimer, Clock } from "../runtime/clock.ts";
+import type { CancelTimer, Clock } from "../core/clock.ts";
 
 /** Something that wants to look at the time now and then. */
 export interface Sweepable {

@@ -7,7 +7,8 @@ import {
 } from "../../src/edge/accept.ts";
 import { type ClientSocket, Outgoing } from "../../src/edge/client_socket.ts";
 import { NodeUpgrades } from "../../src/edge/upgrade_node.ts";
-import { type CancelTimer, type Clock, systemClock } from "../../src/runtime/clock.ts";
+import type { CancelTimer, Clock } from "../../src/core/clock.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
 import { type OpenWayIn, testClientSockets } from "../contract/client_socket_contract.ts";
 import { Guest, type GuestConduct, Guests, QUICK_SETTINGS } from "../support/guest.ts";
 import { CURRENT_RUNTIME } from "../support/runtime_command.ts";

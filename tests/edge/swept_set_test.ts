@@ -1,7 +1,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { type Sweepable, SweptSet } from "../../src/edge/swept_set.ts";
-import type { CancelTimer, Clock } from "../../src/runtime/clock.ts";
+import type { CancelTimer, Clock } from "../../src/core/clock.ts";
 
 /** A clock with one timer, moved by hand. */
 class ManualClock implements Clock {

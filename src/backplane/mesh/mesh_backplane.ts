@@ -1,10 +1,10 @@
+import { type Drive, drive } from "../../core/drive.ts";
 import type { NodeId } from "../../core/node.ts";
 import { createPrng } from "../../core/prng.ts";
 import { ClusterError, LinkError, TcpError } from "../../errors.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { systemDigests, systemRandomBytes } from "../../runtime/crypto.ts";
 import { resolveAll } from "../../runtime/dns.ts";
-import { type Drive, drive } from "../../runtime/drive.ts";
 import { loadTcp } from "../../runtime/load_tcp.ts";
 import type { Tcp, TcpConnection, TcpHandler, TcpListener } from "../../runtime/tcp.ts";
 import type { Backplane, BackplaneHandler, BackplaneStats } from "../backplane.ts";

@@ -1,5 +1,5 @@
-import type { Machine, Millis, Wake } from "../core/machine.ts";
 import type { CancelTimer, Clock } from "./clock.ts";
+import type { Machine, Millis, Wake } from "./machine.ts";
 
 /** Runs one machine in the real world. */
 export interface Drive<Input> {

@@ -1,0 +1,219 @@
+/**
+ * The running half of `Cluster`: drives the cluster's machine, and stands between the channels
+ * and the backplanes. Internal: `mod.ts` does not export it.
+ *
+ * @module
+ */
+
+import type { Backplane, BackplaneHandler, BackplaneState } from "./backplane/backplane.ts";
+import type { ChannelCore, ChannelUplink } from "./channel_core.ts";
+import type { ClusterInput } from "./cluster/cluster_input.ts";
+import { ClusterNode } from "./cluster/cluster_node.ts";
+import type { ClusterNodeStats } from "./cluster/cluster_node_stats.ts";
+import type { ClusterOutput } from "./cluster/cluster_output.ts";
+import type { PeerView } from "./cluster/membership.ts";
+import type { ClusterSettings } from "./cluster/settings.ts";
+import type { Clock } from "./core/clock.ts";
+import { type Drive, drive } from "./core/drive.ts";
+import type { NodeId } from "./core/node.ts";
+
+/** What the core does with its backplanes. How they are started and stopped is the owner's. */
+export type ClusterPath = Pick<
+  Backplane,
+  "send" | "subscribe" | "unsubscribe" | "rebuild" | "discover"
+>;
+
+/** What the owner is told. Its methods MUST NOT throw. */
+export interface ClusterObserver {
+  /** A peer counts from now on. */
+  peerConnected(peer: ClusterOutput & { readonly kind: "peer_connected" }): void;
+  /** A peer that counted is down. */
+  peerDisconnected(peer: ClusterOutput & { readonly kind: "peer_disconnected" }): void;
+  /** Something that health depends on has changed. */
+  healthMayDiffer(): void;
+  /** Something failed and was dealt with. */
+  fault(error: Error): void;
+}
+
+type Ticket = (...values: never[]) => void;
+
+/** Drives one node among others. */
+export class ClusterCore {
+  readonly #node: NodeId;
+  readonly #paths: readonly ClusterPath[];
+  readonly #clock: Clock;
+  readonly #observer: ClusterObserver;
+  readonly #machine: ClusterNode;
+  readonly #states: BackplaneState[];
+  #drive: Drive<ClusterInput> | undefined;
+  #channels: ChannelCore | undefined;
+
+  /** Makes a node that is alone until `start`. `paths` are its backplanes. */
+  constructor(
+    node: NodeId,
+    settings: ClusterSettings,
+    paths: readonly ClusterPath[],
+    environment: { readonly clock: Clock; readonly observer: ClusterObserver },
+  ) {
+    this.#node = node;
+    this.#paths = paths;
+    this.#clock = environment.clock;
+    this.#observer = environment.observer;
+    this.#states = paths.map(() => "down");
+    this.#machine = new ClusterNode(node, settings, paths.length, this.#clock.now());
+  }
+
+  /** Number of nodes that count, this one not included. */
+  get connectedCount(): number {
+    return this.#machine.connectedCount;
+  }
+
+  /** Whether this node fails to hear what it should hear. */
+  get isDeaf(): boolean {
+    return this.#machine.isDeaf;
+  }
+
+  /** Whether nodes are kept though nothing can be known of them. */
+  get isStale(): boolean {
+    return this.#machine.isStale;
+  }
+
+  /** Whether no backplane is up. */
+  get hasLostEveryPath(): boolean {
+    return this.#states.every((state) => state === "down");
+  }
+
+  /** Counters and gauges. */
+  get stats(): ClusterNodeStats {
+    return this.#machine.stats;
+  }
+
+  /** The other nodes that are not down. */
+  peers(): PeerView[] {
+    return this.#machine.peers(this.#clock.now());
+  }
+
+  /**
+   * Makes channels span the cluster.
+   *
+   * @throws {Error} If channels are attached already, here or elsewhere, or have published.
+   */
+  attach(channels: ChannelCore): void {
+    if (this.#channels !== undefined) {
+      throw new Error("Cannot attach channels: this cluster has channels attached already");
+    }
+    channels.attach(this.#node, this.#createUplink());
+    this.#channels = channels;
+  }
+
+  /** Starts to perform what the machine decides: what it has decided so far, first. */
+  start(): void {
+    this.#drive = drive(this.#machine, this.#clock, (output) => this.#perform(output));
+  }
+
+  /** A backplane has been started. */
+  started(path: number): void {
+    this.#states[path] = "up";
+  }
+
+  /** Tells those who wait what is known, and ends. Returns the peers that there were. */
+  stop(): PeerView[] {
+    const peers = this.peers();
+    this.#drive?.feed({ kind: "leave" });
+    this.#drive?.stop();
+    this.#channels?.detach();
+    return peers;
+  }
+
+  /** Takes what a backplane reports. */
+  handler(path: number): BackplaneHandler {
+    const feed = (input: ClusterInput): void => this.#feed(input);
+    return {
+      up: (node) => feed({ kind: "path_up", path, node }),
+      down: (node, loss) => feed({ kind: "path_down", path, node, loss }),
+      gone: (node) => feed({ kind: "path_gone", path, node }),
+      received: (node, payload) => feed({ kind: "received", path, node, payload }),
+      dropped: (node) => feed({ kind: "dropped", node }),
+      subscribed: (channel) => feed({ kind: "listening", path, channel }),
+      state: (state) => this.#onState(path, state),
+      fault: (error) => this.#observer.fault(error),
+    };
+  }
+
+  #createUplink(): ChannelUplink {
+    const feed = (input: ClusterInput): void => this.#feed(input);
+    return {
+      subscribe: (channel, ticket) => feed({ kind: "subscribe", channel, ticket }),
+      unsubscribe: (channel) => feed({ kind: "unsubscribe", channel }),
+      announce: (channel, messages) => feed({ kind: "announce", channel, messages }),
+      acknowledge: (message, ticket) => feed({ kind: "acknowledge", ...message, ticket }),
+    };
+  }
+
+  // What happens before the start is kept by the machine, and performed then.
+  #feed(input: ClusterInput): void {
+    if (this.#drive !== undefined) this.#drive.feed(input);
+    else this.#machine.handle(input, this.#clock.now());
+  }
+
+  #onState(path: number, state: BackplaneState): void {
+    this.#states[path] = state;
+    this.#feed({ kind: state === "down" ? "path_lost" : "path_found", path });
+    this.#observer.healthMayDiffer();
+  }
+
+  #perform(output: ClusterOutput): void {
+    switch (output.kind) {
+      case "send":
+        return this.#send(output);
+      case "deliver":
+        return this.#channels?.receive(output.channel, output.messages);
+      case "rebase":
+        return this.#channels?.rebase(output.channel, output.node, output.seq);
+      case "gap":
+        return this.#channels?.gap(output.channel);
+      case "read":
+        return this.#read(output);
+      case "confirmed":
+        return (output.ticket as Ticket as (missing: readonly NodeId[]) => void)(output.missing);
+      case "acknowledged":
+        return (output.ticket as Ticket as (result: typeof output) => void)(output);
+      case "listen":
+        return this.#listen(output.channel, output.wanted);
+      case "rebuild":
+        return this.#paths[output.path]!.rebuild(output.node);
+      case "discover":
+        for (const path of this.#paths) path.discover();
+        return;
+      case "peer_connected":
+        return this.#observer.peerConnected(output);
+      case "peer_disconnected":
+        return this.#observer.peerDisconnected(output);
+      case "deaf":
+        return this.#observer.healthMayDiffer();
+      case "fault": {
+        const message = `Cannot read an envelope of ${output.node}: its path is built anew`;
+        this.#observer.fault(new Error(message));
+      }
+    }
+  }
+
+  #send(output: ClusterOutput & { readonly kind: "send" }): void {
+    const { nodes, payload, channel, path } = output;
+    if (path !== undefined) return this.#paths[path]!.send(nodes, payload, channel);
+    for (const each of this.#paths) each.send(nodes, payload, channel);
+  }
+
+  #listen(channel: string, wanted: boolean): void {
+    for (const path of this.#paths) {
+      if (wanted) path.subscribe(channel);
+      else path.unsubscribe(channel);
+    }
+  }
+
+  #read(output: ClusterOutput & { readonly kind: "read" }): void {
+    const { to, channel, node, after, limit } = output;
+    const read = this.#channels?.read(channel, node, { after, limit });
+    if (read !== undefined) this.#feed({ kind: "log", to, channel, node, ...read });
+  }
+}

@@ -11,7 +11,15 @@ import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { Channels, Cluster, type Mesh, mesh, serve, type Server } from "../mod.ts";
+import {
+  Channels,
+  Cluster,
+  type ClusterOptions,
+  type Mesh,
+  mesh,
+  serve,
+  type Server,
+} from "../mod.ts";
 
 const HELP = `One Chorus node.
 
@@ -21,11 +29,16 @@ const HELP = `One Chorus node.
   --cluster-port N      where the other nodes connect (default 5410, 0 for any)
   --cluster-host HOST   default 127.0.0.1; another needs --secret
   --peer HOST:PORT      another node; may be repeated
+  --advertise HOST:PORT where the other nodes reach this one, if not there
+  --node-timeout MS     a node that is silent for longer is down (default 5000, at least 500)
   --secret SECRET       what the nodes of this cluster share
   --page DIR            serve the files of a folder at /
   --json                print each line as a JSON object
   --help                print this
 `;
+
+// Below it a busy machine's pauses look like death.
+const NODE_TIMEOUT_MS_MIN = 500;
 
 interface Flags {
   readonly port: number;
@@ -34,6 +47,8 @@ interface Flags {
   readonly clusterPort: number;
   readonly clusterHost: string;
   readonly peers: readonly string[];
+  readonly advertise: string | undefined;
+  readonly nodeTimeoutMs: number;
   readonly secret: string | undefined;
   readonly page: string | undefined;
   readonly json: boolean;
@@ -58,7 +73,7 @@ async function main(): Promise<void> {
 async function run(flags: Flags): Promise<void> {
   const channels = new Channels();
   const backplane = createMesh(flags);
-  const cluster = new Cluster(backplane, { name: flags.name });
+  const cluster = new Cluster(backplane, { name: flags.name, ...timesOf(flags) });
   cluster.attach(channels);
   reportPeers(cluster, flags);
   await cluster.start();
@@ -72,8 +87,14 @@ async function run(flags: Flags): Promise<void> {
 }
 
 function createMesh(flags: Flags): Mesh {
-  const { clusterHost: host, clusterPort: port, peers, secret } = flags;
-  return mesh({ host, port, peers, ...(secret === undefined ? {} : { secret }) });
+  const { clusterHost: host, clusterPort: port, peers, secret, advertise } = flags;
+  return mesh({ host, port, peers, secret, advertise });
+}
+
+// A path must count as deaf in good time before its node counts as down.
+function timesOf({ nodeTimeoutMs }: Flags): ClusterOptions {
+  const heartbeatMs = Math.round(nodeTimeoutMs / 5);
+  return { nodeTimeoutMs, heartbeatMs, deafMs: 3 * heartbeatMs };
 }
 
 interface Parts {
@@ -202,6 +223,8 @@ function readFlags(argv: string[]): Flags | undefined {
       "cluster-port": { type: "string", default: "5410" },
       "cluster-host": { type: "string", default: "127.0.0.1" },
       peer: { type: "string", multiple: true, default: [] },
+      advertise: { type: "string" },
+      "node-timeout": { type: "string", default: "5000" },
       secret: { type: "string" },
       page: { type: "string" },
       json: { type: "boolean", default: false },
@@ -216,6 +239,8 @@ function readFlags(argv: string[]): Flags | undefined {
     clusterPort: readPort("--cluster-port", values["cluster-port"] ?? "5410"),
     clusterHost: values["cluster-host"] ?? "127.0.0.1",
     peers: values.peer ?? [],
+    advertise: values.advertise,
+    nodeTimeoutMs: readMillis("--node-timeout", values["node-timeout"] ?? "5000"),
     secret: values.secret,
     page: values.page,
     json: values.json ?? false,
@@ -226,4 +251,12 @@ function readPort(flag: string, text: string): number {
   const port = Number(text);
   if (/^\d{1,5}$/.test(text) && port <= 65_535) return port;
   throw new UsageError(`Cannot use ${flag} ${text}: expected a port from 0 to 65535`);
+}
+
+function readMillis(flag: string, text: string): number {
+  const millis = Number(text);
+  if (/^\d{1,7}$/.test(text) && millis >= NODE_TIMEOUT_MS_MIN) return millis;
+  throw new UsageError(
+    `Cannot use ${flag} ${text}: expected ms, a whole number from ${NODE_TIMEOUT_MS_MIN} on`,
+  );
 }

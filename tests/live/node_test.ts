@@ -1,7 +1,8 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect } from "node:net";
 import { test } from "node:test";
 import { TestClient } from "../support/client.ts";
+import { LinkCutter } from "../support/link_cutter.ts";
 import {
   type DemoNode,
   startDemoNode,
@@ -151,10 +152,15 @@ test("P8: a node frozen for less than the node timeout stays, and misses nothing
 
 test("P4: a link that is cut again and again while messages flow loses nothing", async () => {
   await withProcesses(async (start) => {
-    const a = await startDemoNode(start, { name: "a" });
-    const proxy = await LinkCutter.start(a.clusterPort);
-    // Without `b` being dialled, every link runs through the proxy.
-    const b = await startDemoNode(start, { name: "b", peers: [proxy.port] });
+    // Each node says that it is reached at its proxy, so every link runs through one.
+    const targets = [{ port: 0 }, { port: 0 }];
+    const proxies = await Promise.all(targets.map((target) => LinkCutter.start(target)));
+    const [argsA, argsB] = proxies.map(({ port }) => ["--advertise", `127.0.0.1:${port}`]);
+    const a = await startDemoNode(start, { name: "a", args: argsA! });
+    targets[0]!.port = a.clusterPort;
+    const peers = [proxies[0]!.port];
+    const b = await startDemoNode(start, { name: "b", peers, args: argsB! });
+    targets[1]!.port = b.clusterPort;
     await b.process.event("peerconnected", { peer: a.node });
     await a.process.event("peerconnected", { peer: b.node });
     const [onA, onB] = await Promise.all([TestClient.connect(a), TestClient.connect(b)]);
@@ -162,7 +168,8 @@ test("P4: a link that is cut again and again while messages flow loses nothing",
     const publishing = [publishSteadily(onA, "from a"), publishSteadily(onB, "from b")];
     for (const [client, channel] of [[onB, "from a"], [onA, "from b"], [onB, "from a"]] as const) {
       await client.messages(channel, (client.received.get(channel)?.length ?? 0) + 100);
-      proxy.cut();
+      const cut = proxies.reduce((count, proxy) => count + proxy.cut(), 0);
+      ok(cut > 0, "no link ran through a proxy");
     }
     await onB.messages("from a", onB.received.get("from a")!.length + 100);
     const [fromA, fromB] = publishing.map((each) => each.stop());
@@ -171,7 +178,7 @@ test("P4: a link that is cut again and again while messages flow loses nothing",
     deepStrictEqual([...onA.gaps, ...onB.gaps], []);
     ok(!`${a.process.output}${b.process.output}`.includes("peerdisconnected"));
     [onA, onB].forEach((client) => client.destroy());
-    await proxy.close();
+    await Promise.all(proxies.map((proxy) => proxy.close()));
   });
 });
 
@@ -274,6 +281,12 @@ const BAD_STARTS: readonly (readonly [title: string, args: readonly string[], sa
   ["a peer without a port", ["--peer", "somewhere"], /"somewhere"/],
   ["another host without a secret", ["--cluster-host", "0.0.0.0"], /secret/],
   ["a name with a space", ["--name", "a b"], /"a b"/],
+  [
+    "a node timeout that is too short",
+    ["--node-timeout", "499"],
+    /--node-timeout 499: .* from 500/,
+  ],
+  ["an advertised address without a port", ["--advertise", "here"], /"here"/],
 ];
 
 for (const [title, args, says] of BAD_STARTS) {
@@ -319,45 +332,4 @@ function throwAt(port: number, bytes: Uint8Array): Promise<void> {
     socket.on("connect", () => socket.end(bytes));
     setTimeout(() => socket.destroy(), 300);
   });
-}
-
-/** A TCP proxy that can drop every connection that runs through it. */
-class LinkCutter {
-  readonly port: number;
-  readonly #server: Server;
-  readonly #sockets: Set<Socket>;
-
-  constructor(server: Server, sockets: Set<Socket>) {
-    this.#server = server;
-    this.#sockets = sockets;
-    this.port = (server.address() as { port: number }).port;
-  }
-
-  static start(target: number): Promise<LinkCutter> {
-    const sockets = new Set<Socket>();
-    const server = createServer((near) => {
-      const far = connect({ port: target, host: "127.0.0.1" });
-      for (const [from, to] of [[near, far], [far, near]] as const) {
-        sockets.add(from);
-        from.on("error", () => {});
-        from.on("close", () => {
-          sockets.delete(from);
-          to.destroy();
-        });
-        from.on("data", (chunk) => to.write(chunk));
-      }
-    });
-    return new Promise((resolve) => {
-      server.listen(0, "127.0.0.1", () => resolve(new LinkCutter(server, sockets)));
-    });
-  }
-
-  cut(): void {
-    for (const socket of this.#sockets) socket.destroy();
-  }
-
-  close(): Promise<void> {
-    this.cut();
-    return new Promise((resolve) => this.#server.close(() => resolve()));
-  }
 }

@@ -24,6 +24,8 @@ export interface ProcessOptions {
   readonly args?: readonly string[];
   /** Where to run it. Default: the runtime that the test itself runs on. */
   readonly runtime?: RuntimeName;
+  /** A command that becomes this one, such as `ip netns exec NAME`. Default: none. */
+  readonly within?: readonly string[];
   /** Environment variables to add. Default: none. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -84,8 +86,8 @@ export class TestProcess {
 
   /** Starts it. Prefer {@linkcode withProcesses}, which also ends it. */
   constructor(options: ProcessOptions) {
-    const { script, args = [], runtime = CURRENT_RUNTIME, env = {} } = options;
-    const [binary, ...before] = runtimeCommand(runtime);
+    const { script, args = [], runtime = CURRENT_RUNTIME, within = [], env = {} } = options;
+    const [binary = "", ...before] = [...within, ...runtimeCommand(runtime)];
     this.#title = `${runtime} ${script} ${args.join(" ")}`;
     this.#child = spawn(binary, [...before, `${ROOT}${script}`, ...args], {
       cwd: ROOT,

@@ -220,16 +220,18 @@ export class RawClient {
     if (!this.#socket.destroyed) this.#socket.write(raw);
   }
 
-  /** Takes the next frame of any kind. Rejects when the connection ends first, or after 20 s. */
-  nextFrame(): Promise<RawFrame> {
+  /**
+   * Takes the next frame of any kind. Rejects when the connection ends first, or after a time.
+   *
+   * @param timeLimitMs How long to wait, `Infinity` for as long as it takes. Default: 20 s.
+   */
+  nextFrame(timeLimitMs: number = TIME_LIMIT_MS): Promise<RawFrame> {
     const frame = this.#frames.shift();
     if (frame !== undefined) return Promise.resolve(frame);
     if (this.#ended) return Promise.reject(new Error("Cannot read a frame: connection ended"));
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`Cannot read a frame: none within ${TIME_LIMIT_MS} ms`)),
-        TIME_LIMIT_MS,
-      );
+      const late = (): void => reject(new Error(`Cannot read a frame: none in ${timeLimitMs} ms`));
+      const timer = timeLimitMs === Infinity ? undefined : setTimeout(late, timeLimitMs);
       this.#waiters.push({
         resolve: (next) => (clearTimeout(timer), resolve(next)),
         reject: (error) => (clearTimeout(timer), reject(error)),

@@ -14,9 +14,9 @@ import { promisify } from "node:util";
 import { startDemoNode, withProcesses } from "../tests/support/process.ts";
 import type { RuntimeName } from "../tests/support/runtime_command.ts";
 
-const SOURCE = fileURLToPath(new URL("./wsload.c", import.meta.url));
 const FOLDER = join(tmpdir(), "chorus-bench");
-const BINARY = join(FOLDER, "wsload");
+const LOAD = "wsload";
+const FLOOR = "floor";
 const START_TIME_LIMIT_MS = 10_000;
 
 /** What is measured: a runtime that runs two nodes of the demo, or two nodes of nats-server. */
@@ -31,6 +31,16 @@ export const CASES = {
   "big": "--subs 100 --channels 1 --pubs 1 --payload 16384 --window 16",
   "calm": "--subs 500 --channels 1 --pubs 1 --payload 128 --rate 100",
 } as const;
+
+/** The writes of each case: how many bytes a message takes, and how many may leave in one write. */
+const WRITES: Readonly<Record<CaseName, string>> = {
+  "fan": "--bytes 210 --joined 8",
+  "fan-deep": "--bytes 210 --joined 64",
+  "pairs": "--bytes 210 --joined 1",
+  "pairs-calm": "--bytes 210 --joined 1",
+  "big": "--bytes 16500 --joined 8",
+  "calm": "--bytes 210 --joined 1 --pause-ms 10",
+};
 
 /** The name of a case. */
 export type CaseName = keyof typeof CASES;
@@ -54,11 +64,22 @@ interface Servers {
   readonly pids: readonly (number | undefined)[];
 }
 
-/** Compiles the load generator, unless that was done before. @throws {Error} Without gcc. */
+/** Compiles what is written in C, unless that was done before. @throws {Error} Without gcc. */
 export function compileLoad(): void {
   mkdirSync(FOLDER, { recursive: true });
-  const isNew = existsSync(BINARY) && statSync(BINARY).mtimeMs > statSync(SOURCE).mtimeMs;
-  if (!isNew) execFileSync("gcc", ["-O2", "-w", "-o", BINARY, SOURCE], { stdio: "inherit" });
+  for (const name of [LOAD, FLOOR]) {
+    const source = fileURLToPath(new URL(`./${name}.c`, import.meta.url));
+    const binary = join(FOLDER, name);
+    const isNew = existsSync(binary) && statSync(binary).mtimeMs > statSync(source).mtimeMs;
+    if (!isNew) execFileSync("gcc", ["-O2", "-w", "-o", binary, source], { stdio: "inherit" });
+  }
+}
+
+/** Measures what the write system calls of a case cost by themselves, in µs for each message. */
+export async function measureFloor(name: CaseName, seconds: number): Promise<number> {
+  const args = [...WRITES[name].split(" "), "--seconds", `${seconds}`];
+  const { stdout } = await promisify(execFile)(join(FOLDER, FLOOR), args);
+  return Number(stdout);
 }
 
 /** Tells whether nats-server is installed. */
@@ -116,7 +137,7 @@ async function runLoad(
   { ports, pids }: Servers,
   args: readonly string[],
 ): Promise<Measurement> {
-  const { stdout } = await promisify(execFile)(BINARY, [
+  const { stdout } = await promisify(execFile)(join(FOLDER, LOAD), [
     ...["--name", name, "--sub-ports", ports.join(), "--pub-ports", `${ports[0]}`],
     ...["--pids", pids.join()],
     ...args,

@@ -14,6 +14,7 @@ import {
   compileLoad,
   hasNats,
   measure,
+  measureFloor,
   type Measurement,
   type System,
 } from "./load.ts";
@@ -37,6 +38,9 @@ const TARGETS: Readonly<Record<CaseName, number>> = {
   "calm": 0.65,
 };
 
+/** The row of the bare system calls. */
+const WRITES = "write(2) alone";
+
 interface Options {
   readonly systems: readonly System[];
   readonly cases: readonly CaseName[];
@@ -53,14 +57,17 @@ async function main({ systems, cases, seconds, rounds }: Options): Promise<void>
   const medians = new Map<string, number>();
   for (const name of cases) {
     const runs = new Map<System, Measurement[]>(systems.map((system) => [system, []]));
+    const floors: number[] = [];
     // Systems take turns, so that what else the machine does meets all of them.
     for (let round = 0; round < rounds; round++) {
+      floors.push(await measureFloor(name, 1));
       for (const system of systems) {
         const measurement = await measure(system, name, seconds);
         runs.get(system)?.push(measurement);
         write(`${describe(system, name, measurement)}\n`);
       }
     }
+    medians.set(`${WRITES} ${name}`, median(floors));
     for (const [system, measurements] of runs) {
       medians.set(`${system} ${name}`, median(measurements.map(({ cpuMicros }) => cpuMicros)));
       if (measurements.some(({ lost, closed }) => lost !== 0 || closed !== 0)) process.exitCode = 1;
@@ -87,7 +94,7 @@ function formatTable(
   cases: readonly CaseName[],
   medians: ReadonlyMap<string, number>,
 ): string {
-  const cell = (system: System, name: CaseName): string => {
+  const cell = (system: string, name: CaseName): string => {
     const value = medians.get(`${system} ${name}`) ?? Number.NaN;
     const peer = medians.get(`nats-server ${name}`);
     if (peer === undefined || system === "nats-server") return value.toFixed(2);
@@ -96,7 +103,7 @@ function formatTable(
   const rows = [
     ["µs per delivery", ...cases],
     ["---", ...cases.map(() => "---")],
-    ...systems.map((system) => [system, ...cases.map((name) => cell(system, name))]),
+    ...[...systems, WRITES].map((row) => [row, ...cases.map((name) => cell(row, name))]),
     ["at most, ratio", ...cases.map((name) => TARGETS[name].toFixed(2))],
   ];
   return rows.map((row) => `| ${row.join(" | ")} |\n`).join("");

@@ -6,7 +6,7 @@
  */
 
 import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,6 +33,8 @@ export interface RedisServerOptions {
   readonly port?: number;
   /** The default user's password. Default: none. */
   readonly password?: string;
+  /** Makes it a Sentinel, with these lines of configuration. Default: a server. */
+  readonly sentinel?: readonly string[];
 }
 
 /** Starts a server and waits until it takes connections. The caller stops it. */
@@ -159,9 +161,17 @@ export class RedisServer {
     return stdout.trimEnd();
   }
 
+  // A Sentinel keeps what it learns in its file, and does not start without one.
+  #configure(lines: readonly string[]): string {
+    const path = join(this.folder, "sentinel.conf");
+    writeFileSync(path, `${lines.join("\n")}\n`);
+    return path;
+  }
+
   #launch(): Promise<void> {
-    const { flags = [], password } = this.#options;
+    const { flags = [], password, sentinel } = this.#options;
     const child = spawn("redis-server", [
+      ...(sentinel === undefined ? [] : [this.#configure(sentinel), "--sentinel"]),
       ...["--port", `${this.#port}`, "--bind", "127.0.0.1", "--dir", this.folder],
       ...["--unixsocket", this.path, "--save", "", "--appendonly", "no"],
       ...(password === undefined ? [] : ["--requirepass", password]),
@@ -190,7 +200,7 @@ export class RedisServer {
       createInterface(child.stderr).on("line", (line) => this.#output.push(line));
       createInterface(child.stdout).on("line", (line) => {
         this.#output.push(line);
-        if (!/Ready to accept connections|server is now ready/.test(line)) return;
+        if (!/Ready to accept connections|server is now ready|[+]monitor master/.test(line)) return;
         clearTimeout(timer);
         resolve();
       });

@@ -44,6 +44,15 @@ export type ClusterInput =
     readonly timeoutMs: Millis;
   }
   | LogAnswer
+  /** An attached part says something to a node, or to all. The body belongs to the cluster. */
+  | {
+    readonly kind: "part_send";
+    readonly part: number;
+    readonly node: NodeId | undefined;
+    readonly body: Uint8Array;
+  }
+  /** What every heartbeat from now on tells of an attached part. */
+  | { readonly kind: "part_digest"; readonly part: number; readonly body: Uint8Array }
   /** This node is about to stop: whoever waits is told what is known. */
   | { readonly kind: "leave" }
   | Wake;

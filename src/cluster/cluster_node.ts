@@ -14,6 +14,7 @@ import {
   type Envelope,
   type HeartbeatEnvelope,
   type MessagesEnvelope,
+  type PartBody,
 } from "./envelope.ts";
 import {
   type HeartbeatDue,
@@ -45,6 +46,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
   readonly #repair = new Repair();
   readonly #acknowledgements = new Acknowledgements();
   readonly #heads = new RecentHeads();
+  readonly #digests = new Map<number, Uint8Array>();
   #outputs: ClusterOutput[] = [];
   #tickAt: Millis;
   #invalid = 0;
@@ -148,6 +150,12 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
         return this.#expect(input, now);
       case "log":
         return this.#answer(input);
+      case "part_send": {
+        const { part, node, body } = input;
+        return this.#send(node === undefined ? undefined : [node], { kind: "part", part, body });
+      }
+      case "part_digest":
+        return void this.#digests.set(input.part, input.body);
       case "path_up":
         return this.#membership.pathUp(input.path, input.node, now);
       case "path_down":
@@ -242,6 +250,8 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
         return this.#testify(from, envelope.node, now);
       case "testimony":
         return this.#membership.testimony(envelope.node, envelope.heardAgoMs, now);
+      case "part":
+        return this.#acceptPart(from, envelope);
       case "unknown":
         this.#unknown++;
     }
@@ -263,6 +273,11 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
       if (!this.#router.isWanted(channel)) continue;
       this.#repair.head({ channel, node: from, seq, isExact: true }, now);
     }
+    for (const part of beat.parts) this.#acceptPart(from, part);
+  }
+
+  #acceptPart(node: NodeId, { part, body }: PartBody): void {
+    this.#outputs.push({ kind: "part_received", part, node, body });
   }
 
   #acknowledgeInterest(
@@ -344,6 +359,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     switch (output.kind) {
       case "greet":
         this.#repair.present(output.node, now);
+        this.#outputs.push({ kind: "peer_up", node: output.node });
         return this.#router.greet(output.node, now);
       case "connected":
         this.#outputs.push({ ...output, kind: "peer_connected" });
@@ -370,6 +386,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     this.#heads.forget(node);
     this.#acknowledgements.forget(node);
     this.#repair.absent(node, reason, now);
+    this.#outputs.push({ kind: "peer_down", node, reason });
     if (down.wasConnected) {
       this.#outputs.push({ kind: "peer_disconnected", node, name, reason });
     }
@@ -432,9 +449,10 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     );
     const membersDigest = this.#membership.digest;
     const interestVersion = this.#router.version;
+    const parts = Array.from(this.#digests, ([part, body]) => ({ part, body }));
     this.#send(
       [node],
-      { kind: "heartbeat", interestVersion, membersDigest, heads },
+      { kind: "heartbeat", interestVersion, membersDigest, heads, parts },
       path,
     );
   }

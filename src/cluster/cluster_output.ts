@@ -53,6 +53,18 @@ export type ClusterOutput =
     readonly name: string;
     readonly reason: DownReason;
   }
+  /** A node can be reached, for the first time or again: the parts tell it where they stand. */
+  | { readonly kind: "peer_up"; readonly node: NodeId }
+  /** A node is down, whether it counted or not. Nothing comes from it until it is up again. */
+  | { readonly kind: "peer_down"; readonly node: NodeId; readonly reason: DownReason }
+  /** A part on another node says something, by itself or in a heartbeat. */
+  | {
+    readonly kind: "part_received";
+    readonly part: number;
+    readonly node: NodeId;
+    /** A view of larger memory: not to be kept. */
+    readonly body: Uint8Array;
+  }
   | { readonly kind: "deaf"; readonly isDeaf: boolean }
   /** A peer sent bytes that are no envelope: its path is built anew. */
   | { readonly kind: "fault"; readonly node: NodeId; readonly path: number };

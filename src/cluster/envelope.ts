@@ -47,8 +47,22 @@ export type Envelope =
     readonly node: NodeId;
     readonly heardAgoMs: number | undefined;
   }
+  | PartEnvelope
   /** From a newer version: skipped. */
   | { readonly kind: "unknown"; readonly type: number };
+
+/** Something of a part that is attached to the cluster, for the same part on the other side. */
+export interface PartBody {
+  /** Which part. What the numbers mean is for those who attach them. */
+  readonly part: number;
+  /** What it says, which only it can read. */
+  readonly body: Uint8Array;
+}
+
+/** What a part says when it has something to say. */
+export interface PartEnvelope extends PartBody {
+  readonly kind: "part";
+}
 
 /** Messages of one node in one channel, in order. */
 export interface MessagesEnvelope {
@@ -72,6 +86,8 @@ export interface HeartbeatEnvelope {
   readonly membersDigest: number;
   /** Channels with recent messages that interest the receiver. */
   readonly heads: readonly ChannelSeq[];
+  /** Where the parts that are attached stand. A version that has none ends before it. */
+  readonly parts: readonly PartBody[];
 }
 
 /** A change of the sender's interest. */
@@ -128,6 +144,7 @@ const TYPE = {
   ack: 9,
   probe: 10,
   testimony: 11,
+  part: 12,
 } as const;
 
 const FLAG_OTHER_NODE = 1;
@@ -200,6 +217,9 @@ export function encodeEnvelope(
       writer.text(envelope.node);
       writer.varint(envelope.heardAgoMs === undefined ? 0 : Math.ceil(envelope.heardAgoMs) + 1);
       break;
+    case "part":
+      writePart(writer, envelope);
+      break;
   }
   return writer.finish();
 }
@@ -268,6 +288,8 @@ function readFields(reader: ByteReader, sender: NodeId, type: number): Envelope 
       return { kind: "probe", node: reader.text() };
     case TYPE.testimony:
       return readTestimony(reader);
+    case TYPE.part:
+      return { kind: "part", ...readPart(reader) };
     default:
       return { kind: "unknown", type };
   }
@@ -329,6 +351,8 @@ function writeHeartbeat(writer: ByteWriter, envelope: HeartbeatEnvelope): void {
   writer.varint(envelope.interestVersion);
   writer.u32(envelope.membersDigest);
   writeHeads(writer, envelope.heads);
+  writer.varint(envelope.parts.length);
+  for (const part of envelope.parts) writePart(writer, part);
 }
 
 function readHeartbeat(reader: ByteReader): HeartbeatEnvelope {
@@ -337,7 +361,26 @@ function readHeartbeat(reader: ByteReader): HeartbeatEnvelope {
     interestVersion: reader.varint(),
     membersDigest: reader.u32(),
     heads: readHeads(reader),
+    parts: readParts(reader),
   };
+}
+
+function writePart(writer: ByteWriter, { part, body }: PartBody): void {
+  writer.varint(part);
+  writer.bytes(body);
+}
+
+function readPart(reader: ByteReader): PartBody {
+  return { part: reader.varint(), body: reader.bytes() };
+}
+
+function readParts(reader: ByteReader): PartBody[] {
+  const parts: PartBody[] = [];
+  if (reader.remaining === 0) return parts;
+  for (let count = reader.varint(); count > 0 && !reader.failed; count--) {
+    parts.push(readPart(reader));
+  }
+  return parts;
 }
 
 function readTestimony(reader: ByteReader): Envelope {

@@ -221,11 +221,20 @@ export class Membership {
 
   /** A path to a node is there. */
   pathUp(path: number, node: { id: NodeId; name: string }, now: Millis): void {
+    this.#succeed(node);
     let peer = this.#peers.get(node.id);
     if (peer === undefined) this.#peers.set(node.id, peer = createPeer(node));
     peer.refusedAt = undefined;
     peer.paths[path] = createPath(now);
     this.#outputs.push({ kind: "greet", node: node.id });
+  }
+
+  // A process that was found gone, and whose name is here again, needs no witness: it was restarted.
+  #succeed(successor: { readonly id: NodeId; readonly name: string }): void {
+    for (const peer of [...this.#peers.values()]) {
+      if (peer.name !== successor.name || peer.id === successor.id) continue;
+      if (peer.refusedAt !== undefined) this.#down(peer, "died");
+    }
   }
 
   /** A path to a node is gone. */

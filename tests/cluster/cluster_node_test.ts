@@ -487,3 +487,12 @@ test("heartbeats at rest do not grow with the number of channels", () => {
   world.run(10_000);
   ok(largest > 0 && largest < 40, `${largest} bytes`);
 });
+
+test("what a part says reaches the same part elsewhere, and heartbeats tell its digest", () => {
+  const { world, a, b } = pair();
+  a.feed({ kind: "part_digest", part: 1, body: Uint8Array.of(9) });
+  a.feed({ kind: "part_send", part: 1, node: "b~1", body: Uint8Array.of(1, 2) });
+  world.run(1_500);
+  world.kill(a);
+  deepStrictEqual(b.parts, ["+a~1", "a~1 1:1 2", "a~1 1:9", "-a~1"]);
+});

@@ -41,6 +41,8 @@ export class VirtualNode {
   readonly confirmed: string[] = [];
   readonly acknowledged: { nodes: readonly NodeId[]; missing: readonly NodeId[] }[] = [];
   readonly rebuilt: NodeId[] = [];
+  /** What an attached part was told: who is up (`+`) and down (`-`), and what others' parts said. */
+  readonly parts: string[] = [];
   readonly health: boolean[] = [];
   /** Envelopes of messages that came in, wanted or not. */
   messageEnvelopes = 0;
@@ -182,6 +184,15 @@ export class VirtualNode {
         return;
       case "deaf":
         this.health.push(output.isDeaf);
+        return;
+      case "peer_up":
+        this.parts.push(`+${output.node}`);
+        return;
+      case "peer_down":
+        this.parts.push(`-${output.node}`);
+        return;
+      case "part_received":
+        this.parts.push(`${output.node} ${output.part}:${output.body.join(" ")}`);
         return;
       case "discover":
       case "fault":

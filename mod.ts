@@ -90,6 +90,9 @@ export {
   LinkError,
   type LinkErrorCode,
   type LinkErrorOptions,
+  RedisError,
+  type RedisErrorCode,
+  type RedisErrorOptions,
   TcpError,
   type TcpErrorCode,
 } from "./src/errors.ts";

@@ -142,3 +142,84 @@ export class ClusterError extends Error {
     this.code = code;
   }
 }
+
+/** What a Redis server answered, or what became of the connection with it. */
+export type RedisErrorCode =
+  /** The user name or the password is wrong (WRONGPASS). */
+  | "auth_failed"
+  /** The server wants a password, and none is configured (NOAUTH). */
+  | "auth_required"
+  /** The user may not do this; the message names what to grant (NOPERM). */
+  | "no_permission"
+  /** The server turns connections away: protected mode, or too many clients (DENIED, maxclients). */
+  | "refused"
+  /** The server reads its data from disk, and cannot answer yet (LOADING). */
+  | "loading"
+  /** Another server of the Cluster has this slot; see `slot` and `address` (MOVED). */
+  | "moved"
+  /** Another server of the Cluster has this key for now; see `slot` and `address` (ASK). */
+  | "ask"
+  /** The Cluster does not serve this slot at present (CLUSTERDOWN). */
+  | "cluster_down"
+  /** The server is a replica, and takes no writes (READONLY). */
+  | "read_only"
+  /** Any other error that the server answered with; see `reply`. */
+  | "server_error"
+  /** What answers there does not speak Redis's protocol, or not in step. */
+  | "not_redis"
+  /** No connection could be opened; see `cause`. */
+  | "connect_failed"
+  /** The connection ended. What was sent and not answered may have been done, or not. */
+  | "connection_lost"
+  /** No answer within the time limit. What was sent may have been done, or not. */
+  | "timed_out"
+  /** Too much waits to be sent or answered: this was not sent. */
+  | "queue_full"
+  /** This side closed the connection. */
+  | "closed";
+
+/** Facts about a {@linkcode RedisError}. */
+export interface RedisErrorOptions {
+  /** The server spoken to, as `"host:port"` or a path. */
+  readonly server?: string | undefined;
+  /** The first word of the server's answer, such as `"MOVED"`. */
+  readonly reply?: string | undefined;
+  /** The slot, with `moved` and `ask`. */
+  readonly slot?: number | undefined;
+  /** Where the slot is, as `"host:port"`, with `moved` and `ask`. */
+  readonly address?: string | undefined;
+  /** The error underneath, such as a {@linkcode TcpError}. */
+  readonly cause?: unknown;
+}
+
+/** Tells what a Redis server refused, or why it cannot be spoken to. Never holds a password. */
+export class RedisError extends Error {
+  /** Always `"RedisError"`. */
+  override readonly name = "RedisError";
+  /** Which failure this is. */
+  readonly code: RedisErrorCode;
+  /** The server spoken to, as `"host:port"` or a path, where known. */
+  readonly server: string | undefined;
+  /** The first word of the server's answer, such as `"MOVED"`, if it answered. */
+  readonly reply: string | undefined;
+  /** The slot, with `moved` and `ask`. */
+  readonly slot: number | undefined;
+  /** Where the slot is, as `"host:port"`, with `moved` and `ask`. */
+  readonly address: string | undefined;
+
+  /**
+   * Makes an error for one failure.
+   *
+   * @param code Which failure this is.
+   * @param message The action that failed, a colon, then the values that explain it.
+   * @param options The facts, where known.
+   */
+  constructor(code: RedisErrorCode, message: string, options: RedisErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.server = options.server;
+    this.reply = options.reply;
+    this.slot = options.slot;
+    this.address = options.address;
+  }
+}

@@ -72,6 +72,8 @@ export class RespPush {
 
 /** A message of a channel that is subscribed to: the push that there are most of. */
 export class RespMessage {
+  /** Always `"message"`: it is handed on as it is. */
+  readonly kind = "message";
   /** The channel. */
   readonly channel: string;
   /** What was published: a view of the chunk that it came in, where it lay in one. */

@@ -177,11 +177,15 @@ export class Hub<Subscriber> implements Machine<HubInput<Subscriber>, HubOutput<
     return this.#log.positions(channel);
   }
 
-  /** Where a subscriber starts who wants all that came after `after` and is still remembered. */
+  /**
+   * Where a subscriber starts who wants all that came after `after` and is still remembered: what
+   * came after these positions is here without a hole.
+   */
   start(channel: string, after: Positions): Positions {
     const positions: Record<NodeId, number> = {};
     for (const node of this.#log.nodes(channel)) {
-      const seq = after[node] ?? this.#log.read(channel, node, { after: 0, limit: 0 }).floor;
+      const { floor } = this.#log.read(channel, node, { after: 0, limit: 0 });
+      const seq = Math.max(after[node] ?? 0, floor);
       if (seq > 0) positions[node] = seq;
     }
     return positions;

@@ -1,3 +1,4 @@
+import { Chain, type Chained } from "../core/chain.ts";
 import { Deque } from "../core/deque.ts";
 import type { Millis } from "../core/machine.ts";
 import type { Message } from "../core/message.ts";
@@ -33,20 +34,31 @@ const MESSAGE_OVERHEAD_BYTES = 96;
 // to now and then stays gapless, and one that never returns costs nothing.
 const IDLE_STREAMS_MAX = 50_000;
 
-/** One remembered message and the stream it stands in. */
-interface Remembered {
+/** One remembered message, the stream that it stands in, and its place among all by age. */
+class Remembered implements Chained<Remembered> {
   readonly message: Message;
   readonly stream: Stream;
   readonly at: Millis;
+  older: Remembered | undefined;
+  newer: Remembered | undefined;
+
+  constructor(message: Message, stream: Stream, at: Millis) {
+    this.message = message;
+    this.stream = stream;
+    this.at = at;
+  }
 }
 
 /** The messages of one node in one channel: a run without holes, from `floor` to `head`. */
-class Stream {
-  readonly messages = new Deque<Message>();
+class Stream implements Chained<Stream> {
+  readonly messages = new Deque<Remembered>();
   readonly channel: string;
   readonly node: NodeId;
   head: number;
   floor: number;
+  isIdle = false;
+  older: Stream | undefined;
+  newer: Stream | undefined;
 
   constructor(channel: string, node: NodeId, base: number) {
     this.channel = channel;
@@ -65,8 +77,8 @@ class Stream {
 export class Log {
   readonly #settings: LogSettings;
   readonly #channels = new Map<string, Map<NodeId, Stream>>();
-  readonly #order = new Deque<Remembered>();
-  readonly #idle = new Deque<Stream>();
+  readonly #order = new Chain<Remembered>();
+  readonly #idle = new Chain<Stream>();
   #forgottenHead = 0;
   #bytes = 0;
   #evictedCount = 0;
@@ -88,27 +100,29 @@ export class Log {
 
   /** Appends a message to its stream. Its `prev` tells whether the stream has a hole before it. */
   append(channel: string, message: Message, now: Millis): void {
-    const stream = this.#stream(channel, message.node, message.prev);
+    const stream = this.#stream(channel, message.node) ?? this.#begin(channel, message);
     if (message.seq <= stream.head) return;
     if (message.prev > stream.head) this.#restart(stream, message.prev);
-    stream.messages.push(message);
+    this.#rouse(stream);
+    const remembered = new Remembered(message, stream, now);
+    stream.messages.push(remembered);
     stream.head = message.seq;
+    this.#order.push(remembered);
     this.#bytes += costOf(message);
-    this.#order.push({ message, stream, at: now });
     if (stream.messages.length > this.#settings.logMessagesMax) this.#evict(stream);
     this.#trim(now);
   }
 
   /** Tells from where on a stream will be complete: nothing up to `seq` is asked for or promised. */
   rebase(channel: string, node: NodeId, seq: number): void {
-    const stream = this.#stream(channel, node, seq);
-    if (seq > stream.head) this.#restart(stream, seq);
-    if (stream.messages.length === 0) this.#rest(stream);
+    const stream = this.#stream(channel, node);
+    if (stream === undefined) this.#rest(this.#create(channel, node, seq));
+    else if (seq > stream.head) this.#restart(stream, seq);
   }
 
   /** The newest seq of a stream, or 0. */
   head(channel: string, node: NodeId): number {
-    return this.#channels.get(channel)?.get(node)?.head ?? 0;
+    return this.#stream(channel, node)?.head ?? 0;
   }
 
   /** The newest seq of each node that is known to have published to the channel. */
@@ -122,12 +136,12 @@ export class Log {
 
   /** Reads a stream after a position. */
   read(channel: string, node: NodeId, range: { after: number; limit: number }): LogRead {
-    const stream = this.#channels.get(channel)?.get(node);
+    const stream = this.#stream(channel, node);
     if (stream === undefined) return { messages: [], floor: this.#forgottenHead, head: 0 };
     const messages: Message[] = [];
     let index = firstAfter(stream.messages, range.after);
     for (; index < stream.messages.length && messages.length < range.limit; index++) {
-      messages.push(stream.messages.at(index)!);
+      messages.push(stream.messages.at(index)!.message);
     }
     return { messages, floor: stream.floor, head: stream.head };
   }
@@ -142,16 +156,22 @@ export class Log {
     this.#trim(now);
   }
 
-  #stream(channel: string, node: NodeId, base: number): Stream {
+  #stream(channel: string, node: NodeId): Stream | undefined {
+    return this.#channels.get(channel)?.get(node);
+  }
+
+  // What seems to be a node's first message may just be the first since its stream was forgotten.
+  #begin(channel: string, { node, seq, prev }: Message): Stream {
+    const stream = this.#create(channel, node, prev);
+    if (prev === 0) stream.floor = Math.min(this.#forgottenHead, seq - 1);
+    return stream;
+  }
+
+  #create(channel: string, node: NodeId, base: number): Stream {
     let streams = this.#channels.get(channel);
     if (streams === undefined) this.#channels.set(channel, streams = new Map());
-    let stream = streams.get(node);
-    if (stream === undefined) {
-      // A stream that starts at 0 may be one that was forgotten.
-      stream = new Stream(channel, node, base);
-      if (base === 0) stream.floor = this.#forgottenHead;
-      streams.set(node, stream);
-    }
+    const stream = new Stream(channel, node, base);
+    streams.set(node, stream);
     return stream;
   }
 
@@ -162,30 +182,38 @@ export class Log {
       first !== undefined && (first.at < oldest || this.#bytes > this.#settings.logBytesMax);
       first = this.#order.first
     ) {
-      this.#order.shift();
-      // A stream may have lost this message to its own bound already.
-      if (first.stream.messages.first === first.message) this.#evict(first.stream);
+      // The oldest of all is the oldest of its stream.
+      this.#evict(first.stream);
     }
   }
 
   #evict(stream: Stream): void {
-    const message = stream.messages.shift()!;
-    stream.floor = message.seq;
-    this.#bytes -= costOf(message);
+    const remembered = stream.messages.shift()!;
+    this.#order.remove(remembered);
+    stream.floor = remembered.message.seq;
+    this.#bytes -= costOf(remembered.message);
     this.#evictedCount++;
     if (stream.messages.length === 0) this.#rest(stream);
   }
 
   #rest(stream: Stream): void {
+    stream.isIdle = true;
     this.#idle.push(stream);
-    if (this.#idle.length <= IDLE_STREAMS_MAX) return;
-    const oldest = this.#idle.shift()!;
-    if (oldest.messages.length > 0) return;
-    const streams = this.#channels.get(oldest.channel);
-    if (streams?.get(oldest.node) !== oldest) return;
-    streams.delete(oldest.node);
-    if (streams.size === 0) this.#channels.delete(oldest.channel);
-    this.#forgottenHead = Math.max(this.#forgottenHead, oldest.head);
+    if (this.#idle.length > IDLE_STREAMS_MAX) this.#forget(this.#idle.first!);
+  }
+
+  #rouse(stream: Stream): void {
+    if (!stream.isIdle) return;
+    stream.isIdle = false;
+    this.#idle.remove(stream);
+  }
+
+  #forget(stream: Stream): void {
+    this.#rouse(stream);
+    const streams = this.#channels.get(stream.channel)!;
+    streams.delete(stream.node);
+    if (streams.size === 0) this.#channels.delete(stream.channel);
+    this.#forgottenHead = Math.max(this.#forgottenHead, stream.head);
   }
 
   #restart(stream: Stream, base: number): void {
@@ -200,12 +228,12 @@ function costOf(message: Message): number {
 }
 
 // Streams are sorted by seq, so the first message after a position is found by halving.
-function firstAfter(messages: Deque<Message>, after: number): number {
+function firstAfter(messages: Deque<Remembered>, after: number): number {
   let low = 0;
   let high = messages.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (messages.at(middle)!.seq > after) high = middle;
+    if (messages.at(middle)!.message.seq > after) high = middle;
     else low = middle + 1;
   }
   return low;

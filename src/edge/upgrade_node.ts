@@ -16,7 +16,7 @@ import type { EdgeListener, EdgeListenOptions } from "./listener.ts";
 import { SweptSet } from "./swept_set.ts";
 import { type ArrivalOwner, NodeArrival } from "./upgrade_node_arrival.ts";
 import { listenOnNode } from "./upgrade_node_listener.ts";
-import { toHeaders, toUrl } from "./upgrade_node_http.ts";
+import { joinHeader, toHeaders, toUrl } from "./upgrade_node_http.ts";
 import { NodeClientSocket, type NodeSocketOwner } from "./upgrade_node_socket.ts";
 import {
   acceptKey,
@@ -104,17 +104,17 @@ export class NodeUpgrades implements NodeSocketOwner, ArrivalOwner {
     arrival.socket.setNoDelay(true);
     // The server's limit on silence is for requests; a client has one of its own.
     arrival.socket.setTimeout(0);
-    const { method = "", httpVersion, url = "" } = request;
+    const { method = "", httpVersion, url = "", rawHeaders } = request;
     const handshake: HandshakeRequest = {
       method,
       version: httpVersion,
-      header: (name) => request.headers[name]?.toString(),
+      header: (name) => joinHeader(rawHeaders, name),
     };
     const early = head.byteLength === 0 ? undefined : head;
     this.#check(
       arrival,
       handshake,
-      { target: url, headers: () => toHeaders(request.rawHeaders) },
+      { target: url, headers: () => toHeaders(rawHeaders) },
       early,
     );
   }

@@ -18,7 +18,7 @@ export class NodeArrival implements Sweepable, SocketUser {
   readonly socket: Socket;
   readonly #owner: ArrivalOwner;
   #until: Millis;
-  #state: "silent" | "judged" | "refused" | "plain" = "silent";
+  #state: "silent" | "judged" | "refused" | "lent" | "answered" = "silent";
 
   /**
    * Starts to wait for a request.
@@ -46,8 +46,20 @@ export class NodeArrival implements Sweepable, SocketUser {
 
   /** An HTTP server may read the socket, and answer one request on it. */
   lend(): void {
-    this.#state = "plain";
+    this.#state = "lent";
     lendSocket(this.socket);
+  }
+
+  /**
+   * The HTTP server read the head of a request.
+   *
+   * @returns Whether it is the first. The others came before its answer, and get none: an upgrade
+   *     would have the answer among its frames (RFC 9112 §9.3.2, §9.6).
+   */
+  claim(): boolean {
+    const isFirst = this.#state === "lent";
+    this.#state = "answered";
+    return isFirst;
   }
 
   /** The HTTP server met an upgrade: the socket is somebody else's. */

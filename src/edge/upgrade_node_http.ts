@@ -2,9 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { BODY_BYTES_MAX } from "./limits.ts";
 import type { FetchHandler } from "./listener.ts";
-
-// A name or an address with its port: nothing that could be taken for a path or a password.
-const HOST = /^[\w.:%[\]-]+$/;
+import { isHost } from "./websocket/handshake.ts";
 
 /** Returns the absolute address that a request asks for, or `undefined` if it is none. */
 export function toUrl(socket: Socket, host: string, target: string): string | undefined {
@@ -12,7 +10,7 @@ export function toUrl(socket: Socket, host: string, target: string): string | un
   const scheme = encrypted === true ? "https" : "http";
   // RFC 9112 §3.2: a path, or an address with its scheme. The others ask for no resource.
   const isPath = target.startsWith("/");
-  if (isPath && !HOST.test(host)) return undefined;
+  if (isPath && !isHost(host)) return undefined;
   const url = isPath ? `${scheme}://${host}${target}` : target;
   return /^https?:\/\//i.test(url) && URL.canParse(url) ? url : undefined;
 }
@@ -24,6 +22,19 @@ export function toHeaders(raw: readonly string[]): Headers {
     headers.append(raw[index]!, raw[index + 1]!);
   }
   return headers;
+}
+
+/**
+ * Returns a header of names and values, which come in turns, by its name in lower case; several of
+ * one name joined with commas. `node:http` keeps the first of two hosts, and tells nobody.
+ */
+export function joinHeader(raw: readonly string[], name: string): string | undefined {
+  let joined: string | undefined;
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    if (raw[index]!.toLowerCase() !== name) continue;
+    joined = joined === undefined ? raw[index + 1]! : `${joined}, ${raw[index + 1]}`;
+  }
+  return joined;
 }
 
 /**
@@ -96,6 +107,7 @@ function toRequest(
 async function readBody(
   request: IncomingMessage,
 ): Promise<Uint8Array<ArrayBuffer> | "gone" | "too large"> {
+  if (Number(request.headers["content-length"] ?? 0) > BODY_BYTES_MAX) return "too large";
   const chunks: Uint8Array[] = [];
   let byteLength = 0;
   try {

@@ -79,15 +79,19 @@ class Door implements ArrivalOwner {
   // It never listens: it gets sockets that were accepted and looked at.
   #createHttpServer(): HttpServer {
     const http = createHttpServer((request, response) => {
+      const arrival = this.#lent.get(request.socket);
+      if (arrival === undefined || !arrival.claim()) return;
       // A connection that stays for another request could not be told from one that is silent.
       response.shouldKeepAlive = false;
-      const read = () => this.#lent.get(request.socket)?.relax();
+      const read = () => arrival.relax();
       void answerPlain(this.#fetch, request, response, read).then((succeeded) => {
         if (!succeeded) this.#upgrades.counters.failures++;
       });
     });
     http.on("upgrade", (request, socket, head) => {
-      this.#lent.get(request.socket)?.leave();
+      const arrival = this.#lent.get(request.socket);
+      if (arrival === undefined || !arrival.claim()) return;
+      arrival.leave();
       this.#upgrades.upgrade(request, socket, head);
     });
     return http;

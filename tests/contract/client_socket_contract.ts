@@ -421,6 +421,21 @@ function testAdmission(name: string, open: OpenWayIn): void {
     });
   });
 
+  test(`${name} does not compress, whatever the client offers`, async () => {
+    const guests = new Guests();
+    await withAdmit(() => ({ accept: guests.accept }), async (port) => {
+      const offer = "permessage-deflate; client_max_window_bits, x-webkit-deflate-frame";
+      const headers = { "Sec-WebSocket-Extensions": offer };
+      const client = await RawClient.connect({ port, headers });
+      strictEqual(client.headers.get("sec-websocket-extensions"), undefined);
+      const text = "a".repeat(10_000);
+      client.text(text);
+      strictEqual(await client.nextText(), text);
+      client.frame({ rsv: 4, payload: "compressed" });
+      strictEqual((await client.closed).code, 1002);
+    });
+  });
+
   test(`${name} refuses a request that is no proper handshake`, async () => {
     const guests = new Guests();
     await withAdmit(() => ({ accept: guests.accept }), async (port) => {
@@ -428,6 +443,10 @@ function testAdmission(name: string, open: OpenWayIn): void {
         [{ "Sec-WebSocket-Version": "8" }, 426],
         [{ "Sec-WebSocket-Key": "short" }, 400],
         [{ "Sec-WebSocket-Key": undefined }, 400],
+        [{ "Host": "user:pass@a" }, 400],
+        [{ "X-Other": "x\r\nHost: b" }, 400],
+        [{ "Content-Length": "3" }, 400],
+        [{ "Transfer-Encoding": "chunked" }, 400],
       ];
       for (const [headers, status] of cases) {
         await rejects(

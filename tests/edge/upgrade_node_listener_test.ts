@@ -94,6 +94,7 @@ const STATUSES: readonly (readonly [request: string, status: number])[] = [
     `POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n${"x".repeat(2_000_000)}`,
     413,
   ],
+  ["POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n", 413],
   ["TRACE /echo HTTP/1.1\r\nHost: a\r\n\r\n", 501],
   ["GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n", 400],
   ["\x16\x03\x01\x02\x00\x01\x00", 400],
@@ -152,13 +153,31 @@ for (const [what, ...parts] of UPGRADES) {
 
 test("listenOnNode() refuses an upgrade with a body, or with two hosts", async () => {
   await withListener({}, async ({ port, guests }) => {
-    for (const header of ["Host: b", "Content-Length: 3", "Transfer-Encoding: chunked"]) {
-      const answer = await exchange(port, `${UPGRADE}${header}\r\n\r\n`, GOODBYE);
-      match(answer, /^HTTP\/1\.1 (400|101) /, header);
+    for (const header of ["Host: b", "Content-Length: 6", "Transfer-Encoding: chunked"]) {
+      for (const more of ["", "X-Name: é\r\n"]) {
+        const answer = await exchange(port, `${UPGRADE}${header}\r\n${more}\r\n${GOODBYE}`);
+        match(answer, /^HTTP\/1\.1 400 /, `${header} ${more}`);
+      }
     }
-    ok(guests.all.length <= 3);
+    strictEqual(guests.all.length, 0);
   });
 });
+
+const PLAIN = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+
+for (const [what, next] of [["a plain one", PLAIN], ["an upgrade", `${UPGRADE}\r\n`]] as const) {
+  test(`listenOnNode() answers the first of two requests alone, before ${what}`, async () => {
+    let count = 0;
+    const fetch: FetchHandler = (request) => {
+      count++;
+      return ANSWERS(request);
+    };
+    await withListener({ fetch }, async ({ port, guests }) => {
+      match(await exchange(port, PLAIN + next), /^HTTP\/1\.1 200 (?:(?!HTTP)[^])*POST x/);
+      deepStrictEqual([count, guests.all.length], [1, 0]);
+    });
+  });
+}
 
 const SILENCES: readonly (readonly [what: string, sent: string])[] = [
   ["says nothing", ""],

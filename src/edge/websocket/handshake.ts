@@ -11,6 +11,10 @@ const VERSION = "13";
 // 16 bytes are 22 characters and two of padding.
 const KEY = /^[A-Za-z0-9+/]{22}==$/;
 
+// A name or an address with its port: nothing that could be taken for a path or a password, and
+// no two of them (RFC 9112 §3.2).
+const HOST = /^[\w.:%[\]-]+$/;
+
 const UPGRADE_LIST = /(?:^|,)[ \t]*websocket[ \t]*(?:,|$)/i;
 const CONNECTION_LIST = /(?:^|,)[ \t]*upgrade[ \t]*(?:,|$)/i;
 
@@ -116,6 +120,11 @@ export function asksForWebSocket(upgrade: string | undefined): boolean {
   return upgrade !== undefined && UPGRADE_LIST.test(upgrade);
 }
 
+/** Tells whether a Host header names one host, with or without a port (RFC 9112 §3.2). */
+export function isHost(host: string | undefined): boolean {
+  return host !== undefined && HOST.test(host);
+}
+
 const STATUS_TEXTS: Readonly<Record<number, string>> = {
   400: "Bad Request",
   401: "Unauthorized",
@@ -135,7 +144,8 @@ function findFault(request: HandshakeRequest): Refusal | undefined {
     return { status: 405, reason: "A WebSocket handshake is a GET", headers: { Allow: "GET" } };
   }
   if (!isHttp11(request.version)) return bad("A WebSocket handshake needs HTTP/1.1");
-  if (!request.header("host")) return bad("The Host header is missing");
+  if (!isHost(request.header("host"))) return bad("The Host header is missing or names no host");
+  if (hasBody(request)) return bad("A WebSocket handshake has no body");
   if (!asksForWebSocket(request.header("upgrade"))) {
     const reason = 'The Upgrade header lacks "websocket"';
     return { status: 426, reason, headers: { Upgrade: "websocket" } };
@@ -149,6 +159,13 @@ function findFault(request: HandshakeRequest): Refusal | undefined {
   }
   if (KEY.test(request.header("sec-websocket-key") ?? "")) return undefined;
   return bad("The Sec-WebSocket-Key header is not 16 bytes in base64");
+}
+
+// What follows the head must be frames: a body could be taken for some (RFC 9112 §6.3).
+function hasBody(request: HandshakeRequest): boolean {
+  const length = request.header("content-length");
+  return (length !== undefined && length !== "0") ||
+    request.header("transfer-encoding") !== undefined;
 }
 
 function bad(reason: string): Refusal {

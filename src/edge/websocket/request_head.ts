@@ -80,7 +80,7 @@ export class RequestHead implements HandshakeRequest {
  * Reads the head of an upgrade request that is whole and plain.
  *
  * Everything else is for a whole HTTP server to judge: a head that comes in parts, folded lines,
- * bytes beyond ASCII, a body, two Host headers, and whatever asks for no upgrade.
+ * bytes beyond ASCII, and whatever asks for no upgrade.
  *
  * @param chunk The first bytes of the connection.
  * @returns The head, or `undefined` if it is not that simple.
@@ -92,10 +92,7 @@ export function readUpgradeHead(chunk: Uint8Array): RequestHead | undefined {
   const target = HEAD.exec(text)?.[1];
   if (target === undefined) return undefined;
   const head = new RequestHead(text, target, byteLength);
-  if (!asksForWebSocket(head.header("upgrade"))) return undefined;
-  const isPlain = head.header("content-length") === undefined &&
-    head.header("transfer-encoding") === undefined && !head.header("host")?.includes(",");
-  return isPlain ? head : undefined;
+  return asksForWebSocket(head.header("upgrade")) ? head : undefined;
 }
 
 function isBlank(text: string, at: number): boolean {

@@ -100,6 +100,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
       envelopesInvalid: this.#invalid,
       envelopesUnknown: this.#unknown,
       messagesRepeated: this.#repair.repeats,
+      messagesRepaired: this.#repair.repaired,
       messagesUnwanted: this.#unwanted,
       repairsRequested: this.#repair.requests,
       repairsAnswered: this.#repairsAnswered,

@@ -6,6 +6,8 @@ export interface ClusterNodeStats {
   readonly envelopesUnknown: number;
   /** Messages that came in and were here already. */
   readonly messagesRepeated: number;
+  /** Messages that came first in answer to a request for what was missing. */
+  readonly messagesRepaired: number;
   /** Messages that came in for channels without a subscriber. */
   readonly messagesUnwanted: number;
   /** Requests for missing messages. */

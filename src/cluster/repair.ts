@@ -78,6 +78,7 @@ export class Repair {
   readonly #strangers = new Map<NodeId, Millis | undefined>();
   #outputs: RepairOutput[] = [];
   #repeats = 0;
+  #repaired = 0;
   #gaps = 0;
   #requests = 0;
   #overflows = 0;
@@ -85,6 +86,11 @@ export class Repair {
   /** Messages that were here already. */
   get repeats(): number {
     return this.#repeats;
+  }
+
+  /** Messages that came first in answer to a request. */
+  get repaired(): number {
+    return this.#repaired;
   }
 
   /** Holes that could not be filled. */
@@ -133,6 +139,7 @@ export class Repair {
     const before = stream.last;
     if (batch.acknowledge) stream.owed = batch.messages.at(-1)!.seq;
     const accepted = this.#accept(stream, batch.messages);
+    if (batch.repair) this.#repaired += accepted.length;
     if (accepted.length > 0) {
       this.#outputs.push({ kind: "deliver", channel, node, messages: accepted });
     }

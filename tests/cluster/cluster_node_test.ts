@@ -210,6 +210,7 @@ test("P4: a third node repeats what a dead one had told it", () => {
   world.kill(a!);
   world.run(3_000);
   deepStrictEqual(c!.received.get("s"), ["c:1", "c:2"]);
+  strictEqual(c!.cluster.stats.messagesRepaired, 2);
   deepStrictEqual(c!.gaps, []);
 });
 

@@ -1,0 +1,218 @@
+import { Network } from "../../support/network.ts";
+import { type StartProcess, withProcesses } from "../../support/process.ts";
+import { type RuntimeName, RUNTIMES } from "../../support/runtime_command.ts";
+import { checkEvidence, slowestBystanderMs } from "./checker.ts";
+import type { Evidence, FaultRecord } from "./evidence.ts";
+import { type Fault, NODE_NAMES, pass } from "./fault.ts";
+import { FaultCluster } from "./fault_cluster.ts";
+import { type Linking, LINKINGS } from "./linking.ts";
+import { Load } from "./load.ts";
+import { findLocalPlaces, type Place } from "./place.ts";
+
+/** What the nodes of a round run on: one runtime, or a different one each. */
+export type NodeMix = RuntimeName | "mixed";
+
+/** How to run a round. */
+export interface RoundOptions {
+  /** What the nodes run on. */
+  readonly mix: NodeMix;
+  /** How the nodes are linked: a name of `LINKINGS`. */
+  readonly link: string;
+  /** How long the load lasts, the fault included. Faults that need longer take longer. */
+  readonly seconds: number;
+  /** After how much silence a node is down. */
+  readonly nodeTimeoutMs: number;
+  /** Clients for each node. */
+  readonly clientsPerNode: number;
+  /** Messages that each client publishes a second. */
+  readonly messagesPerSecond: number;
+}
+
+/** What a round showed. */
+export interface RoundResult {
+  /** The fault's name. */
+  readonly fault: string;
+  /** What the nodes ran on. */
+  readonly mix: NodeMix;
+  /** Messages that nodes took. */
+  readonly published: number;
+  /** Messages that clients got. */
+  readonly delivered: number;
+  /** Messages that nodes had to ask for, as they count them. */
+  readonly repaired: number;
+  /** Gaps that clients were told of. */
+  readonly gaps: number;
+  /** How long after its beginning all nodes that should had noticed the fault. */
+  readonly noticedMs: number | undefined;
+  /** How long after its end every node had every other, and every client heard every other. */
+  readonly convergedMs: number | undefined;
+  /** The longest that a message took between nodes that the fault did not touch. */
+  readonly slowestMs: number;
+  /** What broke a promise. */
+  readonly findings: readonly string[];
+}
+
+// What is still under way when a promise's time is up is worth knowing, for a while.
+const PATIENCE_MS = 20_000;
+
+/** Runs one fault on a cluster of its own, under load, and checks every promise. */
+export async function runRound(fault: Fault, options: RoundOptions): Promise<RoundResult> {
+  const network = fault.need === "network" || fault.need === "impairment"
+    ? new Network(NODE_NAMES.length)
+    : undefined;
+  try {
+    const places = await findPlaces(network);
+    const isCuttable = fault.need === "cuttable links";
+    const linking = await LINKINGS[options.link]!(places, { isCuttable });
+    try {
+      const results: RoundResult[] = [];
+      await withProcesses(async (start) => {
+        results.push(await runOn({ fault, options, network, places, linking, start }));
+      });
+      return results[0]!;
+    } finally {
+      await linking.close();
+    }
+  } finally {
+    network?.close();
+  }
+}
+
+async function findPlaces(network: Network | undefined): Promise<Place[]> {
+  const places = await findLocalPlaces(NODE_NAMES);
+  return places.map((place, index) => {
+    const host = network?.hosts[index];
+    if (host === undefined) return place;
+    const { hostname, innerHostname: clusterHostname, within } = host;
+    return { ...place, hostname, clusterHostname, within };
+  });
+}
+
+/** What a round is made of. */
+interface Stage {
+  readonly fault: Fault;
+  readonly options: RoundOptions;
+  readonly network: Network | undefined;
+  readonly places: readonly Place[];
+  readonly linking: Linking;
+  readonly start: StartProcess;
+}
+
+async function runOn(stage: Stage): Promise<RoundResult> {
+  const { options, places, linking, start } = stage;
+  const { mix, nodeTimeoutMs } = options;
+  const runtimes = NODE_NAMES.map((_, index) => mix === "mixed" ? RUNTIMES[index]! : mix);
+  const cluster = await FaultCluster.start(start, { places, runtimes, linking, nodeTimeoutMs });
+  const load = new Load(cluster, options);
+  const course = new Course(stage, cluster, load);
+  try {
+    await course.run();
+  } catch (error) {
+    course.findings.push(error instanceof Error ? error.message : String(error));
+  }
+  const result = await course.conclude();
+  await load.close();
+  const living = cluster.members.filter(({ life }) => life.ending === undefined);
+  const endings = await Promise.allSettled(living.map((each) => cluster.leave(each)));
+  const failed = endings.flatMap((each) => each.status === "rejected" ? [`${each.reason}`] : []);
+  return { ...result, findings: [...result.findings, ...failed] };
+}
+
+/** The course of one round. */
+class Course {
+  /** What broke a promise, as far as the course itself sees it. */
+  readonly findings: string[] = [];
+  readonly #stage: Stage;
+  readonly #cluster: FaultCluster;
+  readonly #load: Load;
+  readonly #touchedClients: string[] = [];
+  #startedAt = Infinity;
+  #endedAt = Infinity;
+  #noticedMs: number | undefined;
+  #convergedMs: number | undefined;
+
+  constructor(stage: Stage, cluster: FaultCluster, load: Load) {
+    this.#stage = stage;
+    this.#cluster = cluster;
+    this.#load = load;
+  }
+
+  /** Load, fault, load; then quiet. */
+  async run(): Promise<void> {
+    const { fault, options } = this.#stage;
+    const ms = options.seconds * 1_000;
+    await this.#load.start();
+    const loadedAt = performance.now();
+    await this.#load.flowed();
+    await pass(0.1 * ms);
+    await this.#runFault(0.4 * ms);
+    await this.#cluster.agreed(fault.convergesInMs + PATIENCE_MS);
+    await this.#load.flowed(fault.convergesInMs + PATIENCE_MS);
+    this.#convergedMs = performance.now() - this.#endedAt;
+    if (this.#convergedMs > fault.convergesInMs) {
+      this.findings.push(
+        `converged after ${Math.round(this.#convergedMs)} ms, not within ${fault.convergesInMs}`,
+      );
+    }
+    await pass(loadedAt + ms - performance.now());
+    await this.#load.settle();
+  }
+
+  /** Reads what all took part in, and checks it. */
+  async conclude(): Promise<RoundResult> {
+    const { fault, options } = this.#stage;
+    const stats = await Promise.all(this.#cluster.members.map((each) => this.#cluster.stats(each)));
+    const counts = stats.flatMap((each) => each === undefined ? [] : [each.cluster.cluster]);
+    this.#cluster.collectReports();
+    const evidence = this.#evidence();
+    const { sessions } = evidence;
+    const heard = sessions.flatMap((session) => [...session.heard.values()]);
+    const published = sessions.flatMap((session) => [...session.published.values()].flat());
+    const open = sum(counts.map(({ holesOpen }) => holesOpen));
+    if (open > 0) this.findings.push(`P4: ${open} holes are open in the end`);
+    return {
+      fault: fault.name,
+      mix: options.mix,
+      published: published.filter(({ isTaken }) => isTaken).length,
+      delivered: sum(heard.map(({ receipts }) => receipts.length)),
+      repaired: sum(counts.map(({ messagesRepaired }) => messagesRepaired)),
+      gaps: sum(heard.map(({ gapsAt }) => gapsAt.length)),
+      noticedMs: this.#noticedMs,
+      convergedMs: this.#convergedMs,
+      slowestMs: slowestBystanderMs(evidence),
+      findings: [...this.findings, ...checkEvidence(evidence)],
+    };
+  }
+
+  async #runFault(holdMs: number): Promise<void> {
+    const { fault, linking, network, options } = this.#stage;
+    this.#startedAt = performance.now();
+    await fault.run({
+      cluster: this.#cluster,
+      load: this.#load,
+      linking,
+      network,
+      nodeTimeoutMs: options.nodeTimeoutMs,
+      holdMs,
+      touchedClients: this.#touchedClients,
+      noticed: () => this.#noticedMs = performance.now() - this.#startedAt,
+    });
+    this.#endedAt = performance.now();
+  }
+
+  #evidence(): Evidence {
+    const { isNoticed, bystanders } = this.#stage.fault;
+    const record: FaultRecord = {
+      startedAt: this.#startedAt,
+      endedAt: this.#endedAt,
+      isNoticed,
+      bystanders,
+      touchedClients: this.#touchedClients,
+    };
+    return { sessions: this.#load.sessions, lives: this.#cluster.lives, fault: record };
+  }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

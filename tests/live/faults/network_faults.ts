@@ -1,0 +1,106 @@
+import type { Network } from "../../support/network.ts";
+import { allLost, type Fault, pass, type Scene } from "./fault.ts";
+import type { Member } from "./fault_cluster.ts";
+
+/** What can happen to the network between nodes. */
+export const NETWORK_FAULTS: readonly Fault[] = [
+  {
+    name: "partition",
+    promise: "P4, P8: a node that is cut off from the others misses nothing when it is back",
+    need: "network",
+    bystanders: ["a", "b"],
+    isNoticed: true,
+    convergesInMs: 10_000,
+    run: (scene) =>
+      partition(scene, {
+        block: (network) => blockBothWays(network, [[2, 0], [2, 1]]),
+        limitsPassed: 1,
+        split: [["a", "b"], ["c"]],
+      }),
+  },
+  {
+    name: "one-way partition",
+    promise: "P4, P8: a node that hears the others and is not heard misses nothing in the end",
+    need: "network",
+    bystanders: ["a", "b"],
+    isNoticed: true,
+    convergesInMs: 10_000,
+    run: (scene) =>
+      partition(scene, {
+        block: (network) => [0, 1].forEach((to) => network.block(2, to)),
+        limitsPassed: 2,
+        split: [["a", "b"], ["c"]],
+      }),
+  },
+  {
+    name: "partition of a pair",
+    promise: "P4, P8: two nodes that do not reach each other miss nothing, nor does a third",
+    need: "network",
+    bystanders: [],
+    isNoticed: true,
+    convergesInMs: 10_000,
+    run: (scene) =>
+      partition(scene, {
+        block: (network) => blockBothWays(network, [[0, 2]]),
+        limitsPassed: 2,
+        split: [["a"], ["c"]],
+      }),
+  },
+  {
+    name: "short partition",
+    promise: "P4, P14: a partition shorter than the node timeout goes by unnoticed, with no loss",
+    need: "network",
+    bystanders: ["a", "b"],
+    isNoticed: false,
+    convergesInMs: 10_000,
+    run: async ({ network, nodeTimeoutMs }) => {
+      blockBothWays(network!, [[2, 0], [2, 1]]);
+      await pass(0.5 * nodeTimeoutMs);
+      network!.unblock();
+    },
+  },
+  {
+    name: "delay and loss",
+    promise: "P1, P14: late and lost packets cost time, and nothing else",
+    need: "impairment",
+    bystanders: [],
+    isNoticed: false,
+    convergesInMs: 10_000,
+    run: async ({ network, holdMs }) => {
+      network!.impair({ delayMs: 50, jitterMs: 20, lossPercent: 2 });
+      await pass(holdMs);
+      network!.repair();
+    },
+  },
+];
+
+interface Partition {
+  /** Drops packets. */
+  readonly block: (network: Network) => void;
+  /** How many node timeouts may go by until all nodes have noticed. */
+  readonly limitsPassed: number;
+  /** Who loses whom, both ways. */
+  readonly split: readonly [readonly string[], readonly string[]];
+}
+
+async function partition(scene: Scene, { block, limitsPassed, split }: Partition): Promise<void> {
+  const { cluster, network, nodeTimeoutMs, holdMs } = scene;
+  const healAt = performance.now() + Math.max(holdMs, limitsPassed * nodeTimeoutMs + 1_000);
+  const [ones, others] = split.map((names) => names.map((name) => cluster.member(name)));
+  block(network!);
+  await Promise.all(bothWays(ones!, others!).map(([one, other]) => allLost(cluster, one, other)));
+  scene.noticed();
+  await pass(healAt - performance.now());
+  network!.unblock();
+}
+
+function bothWays<T extends readonly Member[]>(ones: T, others: T): [T, T][] {
+  return [[ones, others], [others, ones]];
+}
+
+function blockBothWays(network: Network, pairs: readonly (readonly [number, number])[]): void {
+  for (const [one, other] of pairs) {
+    network.block(one, other);
+    network.block(other, one);
+  }
+}

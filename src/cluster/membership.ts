@@ -69,8 +69,8 @@ interface Peer {
   readonly name: string;
   readonly paths: (Path | undefined)[];
   isConnected: boolean;
-  /** When its process was found gone, if it was. */
-  refusedAt: Millis | undefined;
+  /** When it counts as dead: its process was found gone. */
+  diesAt: Millis | undefined;
   probedAt: Millis;
   /** When another node says that it last heard this one. */
   vouchedAt: Millis;
@@ -95,10 +95,10 @@ const STALL_MS = 3 * TICK_MS;
  * ```
  *
  * A node is declared down at once when it says goodbye; `PROBE_MS` after its process was found
- * gone, unless another node still has a path to it; and after `nodeTimeoutMs` of silence, which
- * others who hear it can prolong to twice that. Time in which this node itself did not run
- * counts for nobody (P14), nor does silence while the only backplane that leads to a node is
- * down as a whole (P8).
+ * gone, or after another node last said that it still has a path to it; and after `nodeTimeoutMs`
+ * of silence, which others who hear it can prolong to twice that. Time in which this node itself
+ * did not run counts for nobody (P14), nor does silence while the only backplane that leads to a
+ * node is down as a whole (P8).
  */
 export class Membership {
   readonly #self: NodeId;
@@ -191,7 +191,7 @@ export class Membership {
     if (pause < STALL_MS) return;
     this.#stalledMs += pause;
     for (const peer of this.#peers.values()) {
-      if (peer.refusedAt !== undefined) peer.refusedAt += pause;
+      if (peer.diesAt !== undefined) peer.diesAt += pause;
       for (const path of peer.paths) {
         if (path === undefined) continue;
         path.heardAt += pause;
@@ -206,7 +206,7 @@ export class Membership {
     for (const peer of this.#peers.values()) {
       const state = peer.paths[path];
       if (state !== undefined) state.isUp = false;
-      if (this.#isExcused(peer)) peer.refusedAt = undefined;
+      if (this.#isExcused(peer)) peer.diesAt = undefined;
     }
   }
 
@@ -224,7 +224,7 @@ export class Membership {
     this.#succeed(node);
     let peer = this.#peers.get(node.id);
     if (peer === undefined) this.#peers.set(node.id, peer = createPeer(node));
-    peer.refusedAt = undefined;
+    peer.diesAt = undefined;
     peer.paths[path] = createPath(now);
     this.#outputs.push({ kind: "greet", node: node.id });
   }
@@ -233,7 +233,7 @@ export class Membership {
   #succeed(successor: { readonly id: NodeId; readonly name: string }): void {
     for (const peer of [...this.#peers.values()]) {
       if (peer.name !== successor.name || peer.id === successor.id) continue;
-      if (peer.refusedAt !== undefined) this.#down(peer, "died");
+      if (peer.diesAt !== undefined) this.#down(peer, "died");
     }
   }
 
@@ -280,7 +280,8 @@ export class Membership {
     const peer = this.#peers.get(node);
     if (peer === undefined || heardAgoMs === undefined) return;
     peer.vouchedAt = Math.max(peer.vouchedAt, now - heardAgoMs);
-    peer.refusedAt = undefined;
+    // A path that leads to a dead process breaks soon, so the witness is asked until it does.
+    if (peer.diesAt !== undefined) peer.diesAt = now + PROBE_MS;
   }
 
   /** What this node can say of another: how long ago it was heard, or `undefined` without a path. */
@@ -312,8 +313,9 @@ export class Membership {
     peer.paths.forEach((path, index) => {
       if (path?.isUp === true) this.#judgePath(peer, path, index, now);
     });
-    if (peer.refusedAt !== undefined && now >= peer.refusedAt + PROBE_MS) {
-      return this.#down(peer, "died");
+    if (peer.diesAt !== undefined) {
+      if (now >= peer.diesAt) return this.#down(peer, "died");
+      this.#probe(peer, now);
     }
     const { deafMs, heartbeatMs } = this.#settings;
     const silentMs = now - heardAt(peer);
@@ -379,7 +381,7 @@ export class Membership {
     if (peer.paths.some((path) => path?.isUp === true)) return;
     const isAlone = this.#peers.size === 1;
     if (isAlone) return this.#down(peer, "died");
-    peer.refusedAt ??= now;
+    peer.diesAt ??= now + PROBE_MS;
     this.#probe(peer, now);
   }
 
@@ -411,7 +413,7 @@ function createPeer(node: { readonly id: NodeId; readonly name: string }): Peer 
     name: node.name,
     paths: [],
     isConnected: false,
-    refusedAt: undefined,
+    diesAt: undefined,
     probedAt: -Infinity,
     vouchedAt: -Infinity,
     differingBeats: 0,

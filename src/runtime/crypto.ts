@@ -25,3 +25,9 @@ export const systemDigests: Digests = {
 export function systemRandomBytes(count: number): Uint8Array {
   return new Uint8Array(randomBytes(count));
 }
+
+/** Draws a seed for a generator, so that no two processes take the same turns. */
+export function systemSeed(): number {
+  const [a, b, c, d] = systemRandomBytes(4);
+  return ((a! << 24) | (b! << 16) | (c! << 8) | d!) >>> 0;
+}

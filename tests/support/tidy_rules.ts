@@ -79,7 +79,8 @@ export const importsNameFiles: TidyRule = ({ path, text }) => {
 };
 
 const CORES = /^src\/(core|edge\/websocket|protocol|channel|cluster|backplane\/[a-z]+)\//;
-const EDGES = /(_backplane|\/upgrade_[a-z]+|\/accept|_sweeper|_dialer|_listener|_resolver)\.ts$/;
+const EDGES =
+  /(_backplane|_client|\/upgrade_[a-z]+|\/accept|_sweeper|_dialer|_listener|_resolver)\.ts$/;
 const IMPURE =
   /(?<![.#\w])(await|async|Promise|setTimeout|setInterval|setImmediate|queueMicrotask|Date|performance|console|globalThis|crypto|fetch|Math\.random)\b/g;
 

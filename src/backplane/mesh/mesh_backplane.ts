@@ -3,7 +3,7 @@ import type { NodeId } from "../../core/node.ts";
 import { createPrng } from "../../core/prng.ts";
 import { ClusterError, LinkError, TcpError } from "../../errors.ts";
 import { systemClock } from "../../runtime/clock.ts";
-import { systemDigests, systemRandomBytes } from "../../runtime/crypto.ts";
+import { systemDigests, systemRandomBytes, systemSeed } from "../../runtime/crypto.ts";
 import { resolveAll } from "../../runtime/dns.ts";
 import { loadTcp } from "../../runtime/load_tcp.ts";
 import type { Tcp, TcpConnection, TcpHandler, TcpListener } from "../../runtime/tcp.ts";
@@ -45,7 +45,6 @@ export function mesh(options: MeshOptions = {}): Mesh {
 
 /** How long a goodbye may take to leave, before the connections are dropped. */
 const GOODBYE_MS = 500;
-const HIGHEST_SEED = 0xffff_ffff;
 
 class MeshBackplane implements Mesh {
   readonly name = "mesh";
@@ -87,7 +86,7 @@ class MeshBackplane implements Mesh {
       address: this.#address(),
       digests: systemDigests,
       randomBytes: systemRandomBytes,
-      prng: createPrng(Math.floor(systemRandom() * HIGHEST_SEED)),
+      prng: createPrng(systemSeed()),
     };
     this.#machine = new MeshMachine(context, this.#settings, systemClock.now());
     this.#drive = drive(this.#machine, systemClock, (output) => this.#perform(output));
@@ -238,9 +237,4 @@ class MeshBackplane implements Mesh {
 
 function hasCode(cause: unknown, code: TcpError["code"]): boolean {
   return cause instanceof TcpError && cause.code === code;
-}
-
-function systemRandom(): number {
-  const [a, b, c, d] = systemRandomBytes(4);
-  return ((a! << 24 | b! << 16 | c! << 8 | d!) >>> 0) / 2 ** 32;
 }

@@ -2,13 +2,14 @@ import { Deque } from "../../core/deque.ts";
 import { type Machine, type Millis, NO_OUTPUTS } from "../../core/machine.ts";
 import { RedisError, type RedisErrorCode } from "../../errors.ts";
 import { CommandWriter, type RedisCommand } from "./command_writer.ts";
-import type { ConnectionInput, SubscriptionVerb } from "./connection_input.ts";
+import type { ConnectionInput } from "./connection_input.ts";
 import type { ConnectionOutput } from "./connection_output.ts";
 import type { ConnectionSettings } from "./connection_settings.ts";
 import { Handshake, type ServerIdentity } from "./handshake.ts";
 import { toRedisError } from "./reply_error.ts";
 import { RespError, RespMessage, RespPush, respText, type RespValue } from "./resp.ts";
 import { type RespDecoded, RespDecoder } from "./resp_decoder.ts";
+import { isShardedVerb, type SubscriptionVerb } from "./subscription_verb.ts";
 
 /** A command whose answer has not come: its owner's ticket, or the channels that it is about. */
 interface Pending<Ticket> {
@@ -356,8 +357,4 @@ export class Connection<Ticket>
     const message = `Cannot speak with Redis at ${this.#address}: ${why}`;
     return new RedisError(code, message, { server: this.#address, cause });
   }
-}
-
-function isShardedVerb(verb: string): boolean {
-  return verb === "SSUBSCRIBE" || verb === "SUNSUBSCRIBE";
 }

@@ -1,8 +1,6 @@
 import type { Wake } from "../../core/machine.ts";
 import type { RedisCommand } from "./command_writer.ts";
-
-/** What is done about channels. The ones with S at the front are for the sharded channels. */
-export type SubscriptionVerb = "SUBSCRIBE" | "UNSUBSCRIBE" | "SSUBSCRIBE" | "SUNSUBSCRIBE";
+import type { SubscriptionVerb } from "./subscription_verb.ts";
 
 /** What can happen to a connection. */
 export type ConnectionInput<Ticket> =

@@ -5,6 +5,7 @@
  * - {@linkcode Channels}: publish and subscribe, in one process as it is.
  * - {@linkcode Cluster}: makes attached channels span all nodes, over a backplane.
  * - {@linkcode mesh}: a backplane of direct TCP links; nothing else to run.
+ * - {@linkcode redis}: a backplane over a Redis server.
  * - {@linkcode serve}: a WebSocket server for clients in one call; {@linkcode Endpoint} for
  *   servers that exist already.
  *
@@ -47,6 +48,11 @@ export type {
   PathLoss,
 } from "./src/backplane/backplane.ts";
 export { type Mesh, mesh, type MeshOptions } from "./src/backplane/mesh/mesh_backplane.ts";
+export {
+  redis,
+  type RedisOptions,
+  type RedisSentinels,
+} from "./src/backplane/redis/redis_backplane.ts";
 export {
   type ChannelMessage,
   Channels,

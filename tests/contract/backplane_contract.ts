@@ -245,11 +245,14 @@ function testEnds(engine: BackplaneCase): void {
   testOn(engine, "says why it cannot start, and leaves nothing open", async (ground) => {
     const { backplane, says } = ground.createBroken();
     const side = new BackplaneSide("a", backplane);
-    await rejects(side.start(), (error: Error) => {
-      match(error.message, says);
-      return true;
-    });
-    await side.stop();
+    try {
+      await rejects(side.start(), (error: Error) => {
+        match(error.message, says);
+        return true;
+      });
+    } finally {
+      await side.stop();
+    }
     deepStrictEqual(side.offences, []);
   });
 }

@@ -21,6 +21,11 @@ export class Outbox {
   readonly #open = new Map<string, OutboxEntry>();
   #byteLength = 0;
 
+  /** Whether nothing waits. */
+  get isEmpty(): boolean {
+    return this.#entries.length === 0;
+  }
+
   /** Bytes of payloads that wait. */
   get byteLength(): number {
     return this.#byteLength;

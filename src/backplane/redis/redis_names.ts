@@ -36,4 +36,9 @@ export class RedisNames {
   chorusChannel(name: string): string | undefined {
     return name.startsWith(this.#channel) ? name.slice(this.#channel.length) : undefined;
   }
+
+  /** The node that listens to a channel, if it is a node's. */
+  nodeOf(name: string): NodeId | undefined {
+    return name.startsWith(this.#node) ? name.slice(this.#node.length) : undefined;
+  }
 }

@@ -72,6 +72,11 @@ export class Roster {
     return count;
   }
 
+  /** The nodes that can be reached. */
+  get upNodes(): NodeId[] {
+    return [...this.#peers.values()].filter(({ isUp }) => isUp).map(({ id }) => id);
+  }
+
   /** Whether a node can be reached. */
   isUp(node: NodeId): boolean {
     return this.#peers.get(node)?.isUp ?? false;

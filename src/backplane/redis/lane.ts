@@ -1,0 +1,444 @@
+import { type Machine, type Millis, NO_OUTPUTS, type Wake } from "../../core/machine.ts";
+import { RedisError } from "../../errors.ts";
+import type { TcpAddress } from "../../runtime/tcp.ts";
+import type { WireInput } from "./redis_input.ts";
+import type { WireOutput } from "./redis_output.ts";
+import { respItems, respText, type RespValue } from "./resp.ts";
+import { formatPlace, Wire, type WireContext, type WireEvent } from "./wire.ts";
+
+/** How a lane is used. */
+export interface LaneOptions {
+  /** The server. */
+  readonly address: TcpAddress;
+  /** Whether channels are sharded, as in a Redis Cluster. */
+  readonly isSharded: boolean;
+  /** Whether the server must be a master: one that was demoted delivers to nobody else. */
+  readonly isMasterOnly: boolean;
+  /** The channel in which this node hears itself. */
+  readonly canary: string;
+  /** Makes the canary with a number. */
+  readonly encodeCanary: (number: number) => Uint8Array;
+}
+
+/** How many connections listen to channels. */
+export type ListenerCounts = readonly (readonly [channel: string, count: number])[];
+
+/** What a lane asks of its driver and tells its owner. */
+export type LaneOutput =
+  | WireOutput
+  /** Everything is subscribed to, and it was proved that messages come through. */
+  | { readonly kind: "ready" }
+  /** They do no longer. `isDeaf` tells that it took a while to find out. */
+  | { readonly kind: "lost"; readonly error: RedisError; readonly isDeaf: boolean }
+  /** It could not become ready, and goes on trying. */
+  | { readonly kind: "failed"; readonly error: RedisError }
+  | { readonly kind: "subscribed"; readonly channel: string }
+  | { readonly kind: "message"; readonly channel: string; readonly payload: Uint8Array }
+  | { readonly kind: "listeners"; readonly counts: ListenerCounts; readonly askedAt: Millis }
+  /** The server has some channels no longer. */
+  | { readonly kind: "moved"; readonly error: RedisError | undefined }
+  /** So many packets were not sent. */
+  | { readonly kind: "dropped" }
+  /** What was dropped may be offered again. */
+  | { readonly kind: "relieved" }
+  | { readonly kind: "fault"; readonly error: RedisError };
+
+type Ticket =
+  | { readonly kind: "listeners"; readonly askedAt: Millis }
+  | { readonly kind: "role" };
+
+interface Subscribed {
+  /** Requests for it that are not answered. */
+  pending: number;
+  isConfirmed: boolean;
+}
+
+/** How often it is proved that messages come through. */
+export const CANARY_MS = 500;
+/** How long none may come through. Less than the 3 s of P13, by the grain of the time. */
+export const CANARY_LIMIT_MS = 2_500;
+const ROLE_MS = 1_000;
+/** Names in one command: about 100 KB at most. */
+const SUBSCRIBE_NAMES_MAX = 400;
+// A wake that comes this much later than asked for says that this process stood still.
+const STALL_MS = 1_000;
+const TICK_MS = 100;
+/** Answers that say that the channel is to be found elsewhere, or nowhere for now. */
+const ELSEWHERE: readonly RedisError["code"][] = ["moved", "ask", "cluster_down", "read_only"];
+
+/**
+ * The way over one server: a connection for commands and one for subscriptions.
+ *
+ * It is ready when all that is wanted is subscribed to and a canary has made the whole way: from
+ * the one connection through the server to the other. A connection that is there and hears no
+ * canary is deaf, and built anew.
+ */
+export class Lane implements Machine<WireInput | Wake, LaneOutput> {
+  readonly #options: LaneOptions;
+  readonly #commands: Wire<Ticket>;
+  readonly #listener: Wire<Ticket>;
+  readonly #channels = new Map<string, Subscribed>();
+  readonly #awaited = new Set<string>();
+  #outputs: LaneOutput[] = [];
+  #isReady = false;
+  #isClosed = false;
+  #isAllowed = false;
+  #isMaster = false;
+  #canarySentAt: Millis = -Infinity;
+  /** When a canary came through, or the wait for one began. */
+  #canaryHeardAt: Millis = Infinity;
+  #isCanaryHeard = false;
+  #canaries = 0;
+  #canariesFrom = 1;
+  #roleAskedAt: Millis = -Infinity;
+  #tickAt: Millis;
+  #rebuilds = 0;
+
+  /** Starts to connect. */
+  constructor(context: WireContext, options: LaneOptions, now: Millis) {
+    this.#options = options;
+    this.#commands = new Wire(context, options.address, now);
+    this.#listener = new Wire(context, options.address, now);
+    this.#channels.set(options.canary, { pending: 0, isConfirmed: false });
+    this.#tickAt = now + TICK_MS;
+    this.#listener.handle(WAKE, now);
+    this.#commands.handle(WAKE, now);
+    this.#settle(now);
+  }
+
+  /** The server, as `"host:port"` or a path. */
+  get place(): string {
+    return formatPlace(this.#options.address);
+  }
+
+  /** Whether messages come through. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  /** Whether commands can be sent, whether or not they are heard. */
+  get isWritable(): boolean {
+    return this.#commands.server !== undefined;
+  }
+
+  /** The channel in which this node hears itself. */
+  get canary(): string {
+    return this.#options.canary;
+  }
+
+  /** Bytes that wait for the server. */
+  get queuedBytes(): number {
+    return this.#commands.queuedBytes + this.#listener.queuedBytes;
+  }
+
+  /** Number of channels that are wanted, the canary's included. */
+  get channelCount(): number {
+    return this.#channels.size;
+  }
+
+  /** Times that it was deaf. */
+  get rebuilds(): number {
+    return this.#rebuilds;
+  }
+
+  /** The numbers of its connections. */
+  get wires(): readonly number[] {
+    return [this.#commands.number, this.#listener.number];
+  }
+
+  /** When it wants to be woken: now if something waits to be written. */
+  get deadline(): Millis | undefined {
+    if (this.#isClosed) return undefined;
+    const { deadline: commands = Infinity } = this.#commands;
+    const { deadline: listener = Infinity } = this.#listener;
+    return Math.min(commands, listener, this.#tickAt);
+  }
+
+  /** Applies one input. */
+  handle(input: WireInput | Wake, now: Millis): void {
+    if (this.#isClosed) return;
+    this.#commands.handle(input, now);
+    this.#listener.handle(input, now);
+    if (input.kind === "wake" && now >= this.#tickAt) this.#tick(now);
+    this.#settle(now);
+  }
+
+  /** Returns and forgets the outputs so far, oldest first. */
+  take(): LaneOutput[] {
+    if (this.#outputs.length === 0) return NO_OUTPUTS;
+    const outputs = this.#outputs;
+    this.#outputs = [];
+    return outputs;
+  }
+
+  /** Asks for the messages of a channel; answered by `subscribed`, also after each break. */
+  subscribe(channel: string, now: Millis): void {
+    if (this.#channels.has(channel)) return;
+    const subscribed = { pending: 0, isConfirmed: false };
+    this.#channels.set(channel, subscribed);
+    if (this.#listener.server === undefined) return;
+    subscribed.pending++;
+    this.#listener.subscription(this.#verb("SUBSCRIBE"), [channel], now);
+  }
+
+  /** Takes back `subscribe`. */
+  unsubscribe(channel: string, now: Millis): void {
+    if (!this.#channels.delete(channel)) return;
+    this.#awaited.delete(channel);
+    this.#listener.subscription(this.#verb("UNSUBSCRIBE"), [channel], now);
+    this.#review();
+  }
+
+  /** Publishes a packet at the end of the tick, if the server takes commands. */
+  publish(channel: string, packet: Uint8Array, now: Millis): void {
+    if (!this.isWritable) {
+      this.#outputs.push({ kind: "dropped" });
+      return;
+    }
+    this.#commands.command([this.#verb("PUBLISH"), channel, packet], undefined, now);
+  }
+
+  /** Asks how many connections listen to channels, which must be this server's. */
+  countListeners(channels: readonly string[], now: Millis): void {
+    const verb = this.#options.isSharded ? "SHARDNUMSUB" : "NUMSUB";
+    const ticket: Ticket = { kind: "listeners", askedAt: now };
+    this.#commands.command(["PUBSUB", verb, ...channels], ticket, now);
+  }
+
+  /** A canary came in. */
+  canaryHeard(number: number, now: Millis): void {
+    // One from before the last break proves nothing about what there is now.
+    if (number < this.#canariesFrom) return;
+    this.#canaryHeardAt = now;
+    this.#isCanaryHeard = true;
+    this.#review();
+  }
+
+  /** Sends what waits, and ends both connections for good. */
+  close(now: Millis): void {
+    if (this.#isClosed) return;
+    this.#commands.close(now);
+    this.#listener.close(now);
+    this.#settle(now);
+    this.#isClosed = true;
+    this.#isReady = false;
+  }
+
+  get #hasWay(): boolean {
+    if (this.#commands.server === undefined || this.#listener.server === undefined) return false;
+    return this.#channels.get(this.#options.canary)?.isConfirmed === true;
+  }
+
+  #tick(now: Millis): void {
+    if (now > this.#tickAt + STALL_MS) this.#canaryHeardAt += now - this.#tickAt;
+    this.#tickAt = now + TICK_MS;
+    if (this.#commands.server !== undefined && this.#options.isMasterOnly) this.#askRole(now);
+    if (now < this.#canaryHeardAt + CANARY_LIMIT_MS || !this.#hasWay) return;
+    const silentMs = Math.round(now - this.#canaryHeardAt);
+    const message = `Cannot hear Redis at ${this.place}: its connection is there, and brought ` +
+      `nothing of what was published for ${silentMs} ms; it is built anew`;
+    this.#rebuilds++;
+    const error = new RedisError("timed_out", message, { server: this.place });
+    this.#lose(error, true);
+    this.#listener.redial(error, this.#options.address, now);
+  }
+
+  #askRole(now: Millis): void {
+    if (now < this.#roleAskedAt + ROLE_MS) return;
+    this.#roleAskedAt = now;
+    this.#commands.command(["ROLE"], { kind: "role" }, now);
+  }
+
+  #settle(now: Millis): void {
+    for (const event of this.#commands.take()) this.#onCommands(event, now);
+    for (const event of this.#listener.take()) this.#onListener(event, now);
+    this.#sendCanary(now);
+    // What one of them decides may make the other speak.
+    for (const event of this.#commands.take()) this.#onCommands(event, now);
+  }
+
+  // The first one goes as soon as it can come back, and is repeated soon.
+  #sendCanary(now: Millis): void {
+    const pauseMs = this.#isCanaryHeard ? CANARY_MS : TICK_MS;
+    if (now < this.#canarySentAt + pauseMs || !this.#hasWay) return;
+    this.#canarySentAt = now;
+    const packet = this.#options.encodeCanary(++this.#canaries);
+    this.publish(this.#options.canary, packet, now);
+  }
+
+  #onCommands(event: WireEvent<Ticket>, now: Millis): void {
+    switch (event.kind) {
+      case "dial":
+      case "write":
+      case "hangup":
+      case "relieved":
+        this.#outputs.push(event);
+        return;
+      case "up":
+        return this.#onCommandsUp(now);
+      case "reply":
+        return this.#onReply(event.ticket, event.value, now);
+      case "failed":
+        return this.#onFailed(event.ticket, event.error);
+      case "down":
+        this.#isAllowed = false;
+        this.#isMaster = false;
+        return this.#onDown(event.error);
+      default:
+        // Nothing is subscribed to over this one.
+    }
+  }
+
+  #onCommandsUp(now: Millis): void {
+    this.#awaitCanary(now);
+    // Whether this is allowed must be known before it is needed.
+    this.countListeners([this.#options.canary], now);
+    if (this.#options.isMasterOnly) {
+      this.#roleAskedAt = -Infinity;
+      this.#askRole(now);
+    } else this.#isMaster = true;
+  }
+
+  #onReply(ticket: Ticket, value: RespValue, now: Millis): void {
+    if (ticket.kind === "listeners") {
+      this.#isAllowed = true;
+      const counts = readCounts(value);
+      this.#outputs.push({ kind: "listeners", counts, askedAt: ticket.askedAt });
+      return this.#review();
+    }
+    this.#isMaster = respText(respItems(value)?.[0]) === "master";
+    if (this.#isMaster) return this.#review();
+    const message = `Cannot use Redis at ${this.place}: it is no master any more`;
+    const error = new RedisError("read_only", message, { server: this.place });
+    this.#commands.redial(error, this.#options.address, now);
+    this.#outputs.push({ kind: "moved", error });
+  }
+
+  #onFailed(ticket: Ticket | undefined, error: RedisError): void {
+    if (ELSEWHERE.includes(error.code)) {
+      this.#outputs.push({ kind: "moved", error }, { kind: "dropped" });
+      return;
+    }
+    if (ticket === undefined) this.#outputs.push({ kind: "dropped" });
+    // What was under way when a connection broke is told by its end.
+    if (error.code === "no_permission" || error.code === "server_error") this.#refuse(error);
+  }
+
+  #refuse(error: RedisError): void {
+    this.#outputs.push({ kind: this.#isReady ? "fault" : "failed", error });
+  }
+
+  #onListener(event: WireEvent<Ticket>, now: Millis): void {
+    if ("payload" in event) {
+      const { channel, payload } = event;
+      this.#outputs.push({ kind: "message", channel, payload });
+      return;
+    }
+    switch (event.kind) {
+      case "dial":
+      case "write":
+      case "hangup":
+        this.#outputs.push(event);
+        return;
+      case "up":
+        return this.#onListenerUp(now);
+      case "subscribed":
+        return this.#onSubscribed(event.channel, now);
+      case "unsubscribed":
+        if (!event.isAsked) this.#outputs.push({ kind: "moved", error: undefined });
+        return;
+      case "subscription_failed":
+        return this.#onSubscriptionFailed(event.channels, event.error);
+      case "down":
+        for (const subscribed of this.#channels.values()) {
+          subscribed.pending = 0;
+          subscribed.isConfirmed = false;
+        }
+        return this.#onDown(event.error);
+      default:
+        // No commands are sent over this one.
+    }
+  }
+
+  #onListenerUp(now: Millis): void {
+    const channels = [...this.#channels.keys()];
+    this.#awaited.clear();
+    for (const channel of channels) {
+      this.#awaited.add(channel);
+      this.#channels.get(channel)!.pending++;
+    }
+    // Channels of one command must be of one slot.
+    const size = this.#options.isSharded ? 1 : SUBSCRIBE_NAMES_MAX;
+    for (let start = 0; start < channels.length; start += size) {
+      const verb = this.#verb("SUBSCRIBE");
+      this.#listener.subscription(verb, channels.slice(start, start + size), now);
+    }
+    this.#awaitCanary(now);
+  }
+
+  #onSubscribed(channel: string, now: Millis): void {
+    const subscribed = this.#channels.get(channel);
+    if (subscribed === undefined) return;
+    subscribed.pending--;
+    // It was taken back and asked for again: the last answer counts.
+    if (subscribed.pending > 0) return;
+    subscribed.isConfirmed = true;
+    if (channel === this.#options.canary) this.#awaitCanary(now);
+    this.#outputs.push({ kind: "subscribed", channel });
+    this.#awaited.delete(channel);
+    this.#review();
+  }
+
+  #onSubscriptionFailed(channels: readonly string[], error: RedisError): void {
+    for (const channel of channels) {
+      const subscribed = this.#channels.get(channel);
+      if (subscribed !== undefined && subscribed.pending > 0) subscribed.pending--;
+    }
+    if (ELSEWHERE.includes(error.code)) this.#outputs.push({ kind: "moved", error });
+    else this.#refuse(error);
+  }
+
+  #awaitCanary(now: Millis): void {
+    this.#isCanaryHeard = false;
+    this.#canaryHeardAt = now;
+    this.#canarySentAt = -Infinity;
+    this.#canariesFrom = this.#canaries + 1;
+  }
+
+  #onDown(error: RedisError): void {
+    if (this.#isReady) return this.#lose(error, false);
+    if (!this.#isClosed) this.#outputs.push({ kind: "failed", error });
+  }
+
+  #lose(error: RedisError, isDeaf: boolean): void {
+    this.#isCanaryHeard = false;
+    if (!this.#isReady) return;
+    this.#isReady = false;
+    this.#outputs.push({ kind: "lost", error, isDeaf });
+  }
+
+  #review(): void {
+    if (this.#isReady || !this.#isCanaryHeard || !this.#hasWay) return;
+    if (this.#awaited.size > 0 || !this.#isAllowed || !this.#isMaster) return;
+    this.#isReady = true;
+    this.#commands.praise();
+    this.#listener.praise();
+    this.#outputs.push({ kind: "ready" });
+  }
+
+  #verb<Verb extends "SUBSCRIBE" | "UNSUBSCRIBE" | "PUBLISH">(verb: Verb): Verb | `S${Verb}` {
+    return this.#options.isSharded ? `S${verb}` : verb;
+  }
+}
+
+const WAKE: Wake = { kind: "wake" };
+
+function readCounts(value: RespValue): ListenerCounts {
+  const items = respItems(value) ?? [];
+  const counts: [string, number][] = [];
+  for (let index = 0; index + 1 < items.length; index += 2) {
+    const channel = respText(items[index]);
+    if (channel !== undefined) counts.push([channel, Number(items[index + 1])]);
+  }
+  return counts;
+}

@@ -1,0 +1,494 @@
+import { ByteWriter } from "../../core/byte_writer.ts";
+import { type Machine, type Millis, NO_OUTPUTS, type Wake } from "../../core/machine.ts";
+import type { NodeId } from "../../core/node.ts";
+import type { BackplaneState, BackplaneStats } from "../backplane.ts";
+import { explain } from "./access_line.ts";
+import { Lane, type LaneOutput } from "./lane.ts";
+import { Outbox } from "./outbox.ts";
+import { decodePacket, encodePacket, isFrom, PACKET_TYPE, type PacketBody } from "./packet.ts";
+import { RedisCounts } from "./redis_counts.ts";
+import type { RedisInput, WireInput } from "./redis_input.ts";
+import { RedisNames } from "./redis_names.ts";
+import type { RedisSettings } from "./redis_options.ts";
+import type { RedisOutput, WireOutput } from "./redis_output.ts";
+import { ABSENCE_CHECK_MS, Roster, type RosterOutput } from "./roster.ts";
+import type { Topology, TopologyOutput } from "./topology.ts";
+import { formatPlace, type WireContext } from "./wire.ts";
+
+/** Who this node is, and what it needs of the world. */
+export interface RedisContext {
+  /** This node. */
+  readonly id: NodeId;
+  /** The operator's name for it. */
+  readonly name: string;
+  /** What all connections share. */
+  readonly wires: WireContext;
+}
+
+type Phase = "starting" | "running" | "left";
+
+const TICK_MS = ABSENCE_CHECK_MS;
+/** A break that heals sooner is no state to report: the peers are told anew, and that is all. */
+const GRACE_MS = 1_000;
+
+/**
+ * A node's way to the others over Redis: who is there, what is subscribed to, what is published.
+ *
+ * Redis forgets what nobody hears. So whenever the way of this node was broken and is back, it
+ * asks all others to begin anew with it, and they repair what it missed. While it is broken,
+ * nobody is taken for dead.
+ */
+export class Redis implements Machine<RedisInput, RedisOutput> {
+  readonly #context: RedisContext;
+  readonly #settings: RedisSettings;
+  readonly #names: RedisNames;
+  readonly #topology: Topology;
+  readonly #roster: Roster;
+  readonly #outbox = new Outbox();
+  readonly #counts = new RedisCounts();
+  readonly #writer = new ByteWriter();
+  readonly #idBytes: Uint8Array;
+  readonly #lanes = new Map<string, Lane>();
+  /** Who has a connection, by its number. */
+  readonly #wires = new Map<number, Lane | Topology>();
+  /** The Redis channels that are wanted, and where each is subscribed to. */
+  readonly #routes = new Map<string, Lane | undefined>();
+  #outputs: RedisOutput[] = [];
+  #phase: Phase = "starting";
+  #isOpen = false;
+  #state: BackplaneState = "down";
+  #brokenSince: Millis | undefined;
+  #isDropping = false;
+  #tickAt: Millis;
+
+  /** Starts to connect. */
+  constructor(context: RedisContext, settings: RedisSettings, topology: Topology, now: Millis) {
+    this.#context = context;
+    this.#settings = settings;
+    this.#topology = topology;
+    this.#names = new RedisNames(settings.channel);
+    this.#roster = new Roster(context.id);
+    this.#idBytes = new TextEncoder().encode(context.id);
+    this.#tickAt = now + TICK_MS;
+    this.#brokenSince = now;
+    this.#routes.set(this.#names.all, undefined);
+    this.#routes.set(this.#names.node(context.id), undefined);
+    this.#reroute(now);
+    this.#settle(now);
+  }
+
+  /** Now if something waits to be written, else the next tick. */
+  get deadline(): Millis | undefined {
+    if (this.#phase === "left") return undefined;
+    if (!this.#outbox.isEmpty) return -Infinity;
+    let deadline = Math.min(this.#tickAt, this.#topology.deadline ?? Infinity);
+    for (const lane of this.#lanes.values()) {
+      deadline = Math.min(deadline, lane.deadline ?? Infinity);
+    }
+    return deadline;
+  }
+
+  /** Counters and gauges. */
+  get stats(): BackplaneStats {
+    let queueBytes = this.#outbox.byteLength;
+    for (const lane of this.#lanes.values()) queueBytes += lane.queuedBytes;
+    return {
+      links: this.#roster.upCount,
+      servers: this.#lanes.size,
+      subscriptions: this.#routes.size,
+      queueBytes,
+      ...this.#counts.snapshot(),
+    };
+  }
+
+  /** Applies one input. */
+  handle(input: RedisInput, now: Millis): void {
+    if (this.#phase === "left") return;
+    this.#apply(input, now);
+    this.#settle(now);
+  }
+
+  /** Returns and forgets the outputs so far, oldest first. */
+  take(): RedisOutput[] {
+    if (this.#outputs.length === 0) return NO_OUTPUTS;
+    const outputs = this.#outputs;
+    this.#outputs = [];
+    return outputs;
+  }
+
+  #apply(input: RedisInput, now: Millis): void {
+    switch (input.kind) {
+      case "send":
+        return this.#send(input);
+      case "subscribe":
+        return this.#subscribe(this.#names.channel(input.channel), now);
+      case "unsubscribe":
+        return this.#unsubscribe(this.#names.channel(input.channel), now);
+      case "rebuild":
+        return this.#roster.rebuild(input.node, now);
+      case "discover":
+        return this.#roster.discover();
+      case "leave":
+        return this.#leave(now);
+      case "wake":
+        return this.#wake(now);
+      default:
+        return this.#onWire(input, now);
+    }
+  }
+
+  #onWire(input: WireInput, now: Millis): void {
+    if (input.kind === "bytes") this.#counts.bytesIn += input.chunk.byteLength;
+    const owner = this.#wires.get(input.wire);
+    if (input.kind === "ended" || input.kind === "dial_failed") this.#wires.delete(input.wire);
+    if (owner !== undefined) owner.handle(input, now);
+    // Its owner is gone: the server is none of ours any more.
+    else if (input.kind === "opened") {
+      this.#outputs.push({ kind: "hangup", wire: input.wire, isGraceful: false });
+    }
+  }
+
+  #send(input: RedisInput & { readonly kind: "send" }): void {
+    const { nodes, payload, channel } = input;
+    const targets = nodes === undefined ? undefined : this.#reachable(nodes);
+    const count = targets?.length ?? this.#roster.upCount;
+    if (count === 0 || !this.#hasRoom(payload, channel !== undefined)) return;
+    this.#counts.payloadsOut++;
+    if (targets === undefined) this.#outbox.addToMany(this.#names.all, payload);
+    else if (channel !== undefined && count > 1) {
+      this.#outbox.addToMany(this.#names.channel(channel), payload);
+    } else {
+      for (const node of targets) this.#outbox.addToNode(this.#names.node(node), payload);
+    }
+  }
+
+  #reachable(nodes: Iterable<NodeId>): NodeId[] {
+    const reachable: NodeId[] = [];
+    for (const node of nodes) if (this.#roster.isUp(node)) reachable.push(node);
+    return reachable;
+  }
+
+  // What the log cannot repeat has as much room again.
+  #hasRoom(payload: Uint8Array, isRepeatable: boolean): boolean {
+    let waiting = this.#outbox.byteLength + payload.byteLength;
+    for (const lane of this.#lanes.values()) waiting += lane.queuedBytes;
+    const { queueBytesMax } = this.#settings;
+    if (waiting <= (isRepeatable ? queueBytesMax : 2 * queueBytesMax)) return true;
+    this.#counts.messagesDropped++;
+    this.#isDropping = true;
+    return false;
+  }
+
+  #subscribe(channel: string, now: Millis): void {
+    if (this.#routes.has(channel)) return;
+    this.#routes.set(channel, undefined);
+    this.#route(channel, now);
+  }
+
+  #unsubscribe(channel: string, now: Millis): void {
+    this.#routes.get(channel)?.unsubscribe(channel, now);
+    this.#routes.delete(channel);
+  }
+
+  // Asks the server in charge for a channel, and no other one any more.
+  #route(channel: string, now: Millis): void {
+    const lane = this.#laneOf(channel);
+    const before = this.#routes.get(channel);
+    if (before !== lane) before?.unsubscribe(channel, now);
+    this.#routes.set(channel, lane);
+    lane?.subscribe(channel, now);
+  }
+
+  #laneOf(channel: string): Lane | undefined {
+    const address = this.#topology.addressOf(channel);
+    return address === undefined ? undefined : this.#lanes.get(formatPlace(address));
+  }
+
+  // The servers in charge are others than before, or may be.
+  #reroute(now: Millis): void {
+    const { addresses, isSharded, isMasterOnly } = this.#topology;
+    const wanted = new Set(addresses.map(formatPlace));
+    for (const [place, lane] of this.#lanes) if (!wanted.has(place)) this.#closeLane(lane, now);
+    for (const address of addresses) {
+      const place = formatPlace(address);
+      if (this.#lanes.has(place)) continue;
+      const canary = this.#canaryFor(place);
+      const encodeCanary = (number: number): Uint8Array => this.#encode({ kind: "canary", number });
+      const options = { address, isSharded, isMasterOnly, canary, encodeCanary };
+      this.#lanes.set(place, new Lane(this.#context.wires, options, now));
+    }
+    for (const channel of this.#routes.keys()) this.#route(channel, now);
+    this.#roster.distrust(now);
+    this.#review(now);
+  }
+
+  #closeLane(lane: Lane, now: Millis): void {
+    this.#lanes.delete(lane.place);
+    lane.close(now);
+    for (const output of lane.take()) {
+      if (output.kind === "write" || output.kind === "hangup") this.#perform(output);
+    }
+    for (const [channel, route] of this.#routes) {
+      if (route === lane) this.#routes.set(channel, undefined);
+    }
+  }
+
+  // A channel of this node's own that the server is in charge of.
+  #canaryFor(place: string): string {
+    const { id } = this.#context;
+    for (let number = 0;; number++) {
+      const channel = number === 0 ? this.#names.node(id) : this.#names.canary(id, number);
+      const address = this.#topology.addressOf(channel);
+      if (address === undefined || formatPlace(address) === place) return channel;
+    }
+  }
+
+  #wake(now: Millis): void {
+    this.#flush(now);
+    this.#topology.handle(WAKE, now);
+    for (const lane of this.#lanes.values()) lane.handle(WAKE, now);
+    if (now < this.#tickAt) return;
+    this.#tickAt = now + TICK_MS;
+    this.#roster.tick(now);
+    this.#countListeners(now);
+    this.#relieve();
+    const isBroken = this.#brokenSince !== undefined && now >= this.#brokenSince + GRACE_MS;
+    if (isBroken) this.#report("down");
+  }
+
+  #flush(now: Millis): void {
+    for (const { channel, payloads } of this.#outbox.take()) {
+      this.#publish(channel, { kind: "payloads", payloads }, now);
+    }
+  }
+
+  #publish(channel: string, body: PacketBody, now: Millis): void {
+    const lane = this.#laneOf(channel);
+    if (lane === undefined || !lane.isWritable) {
+      this.#counts.packetsDropped++;
+      return;
+    }
+    this.#counts.packetsOut++;
+    lane.publish(channel, this.#encode(body), now);
+  }
+
+  #encode(body: PacketBody): Uint8Array {
+    return encodePacket(this.#writer, this.#context.id, body);
+  }
+
+  #countListeners(now: Millis): void {
+    const byLane = new Map<Lane, string[]>();
+    for (const node of this.#roster.suspects(now)) {
+      const channel = this.#names.node(node);
+      const lane = this.#laneOf(channel);
+      if (lane?.isReady !== true) continue;
+      const channels = byLane.get(lane) ?? [];
+      byLane.set(lane, channels);
+      channels.push(channel);
+    }
+    for (const [lane, channels] of byLane) lane.countListeners(channels, now);
+  }
+
+  #relieve(): void {
+    if (!this.#isDropping) return;
+    let waiting = this.#outbox.byteLength;
+    for (const lane of this.#lanes.values()) waiting += lane.queuedBytes;
+    if (waiting > this.#settings.queueBytesMax / 2) return;
+    this.#isDropping = false;
+    for (const node of this.#roster.upNodes) this.#outputs.push({ kind: "dropped", node });
+  }
+
+  #settle(now: Millis): void {
+    for (let isBusy = true; isBusy;) {
+      isBusy = false;
+      for (const lane of [...this.#lanes.values()]) {
+        for (const output of lane.take()) {
+          isBusy = true;
+          this.#onLane(lane, output, now);
+        }
+      }
+      for (const output of this.#topology.take()) {
+        isBusy = true;
+        this.#onTopology(output, now);
+      }
+      for (const output of this.#roster.take()) {
+        isBusy = true;
+        this.#onRoster(output, now);
+      }
+    }
+  }
+
+  #onLane(lane: Lane, output: LaneOutput, now: Millis): void {
+    switch (output.kind) {
+      case "message":
+        return this.#onMessage(lane, output.payload, now);
+      case "dial":
+        this.#wires.set(output.wire, lane);
+        return this.#perform(output);
+      case "write":
+      case "hangup":
+        return this.#perform(output);
+      case "subscribed":
+        return this.#onSubscribed(output.channel);
+      case "ready":
+        return this.#onReady(now);
+      case "lost":
+        this.#counts.breaks++;
+        if (output.isDeaf) this.#counts.deaf++;
+        this.#outputs.push({ kind: "fault", error: output.error });
+        this.#topology.look(now);
+        this.#review(now);
+        return output.isDeaf ? this.#report("down") : undefined;
+      case "failed":
+        this.#topology.look(now);
+        return this.#onFailed(output.error);
+      case "listeners":
+        return this.#onListeners(output);
+      case "moved":
+        return this.#topology.look(now);
+      case "dropped":
+        this.#counts.packetsDropped++;
+        return;
+      case "relieved":
+        return this.#relieve();
+      case "fault":
+        this.#outputs.push({ kind: "fault", error: explain(output.error, this.#settings) });
+    }
+  }
+
+  #onTopology(output: TopologyOutput, now: Millis): void {
+    switch (output.kind) {
+      case "dial":
+        this.#wires.set(output.wire, this.#topology);
+        return this.#perform(output);
+      case "write":
+      case "hangup":
+        return this.#perform(output);
+      case "changed":
+        return this.#reroute(now);
+      case "failed":
+        return this.#onFailed(output.error);
+    }
+  }
+
+  #onRoster(output: RosterOutput, now: Millis): void {
+    switch (output.kind) {
+      case "up":
+        this.#outputs.push({ kind: "up", node: { ...output.node, address: "" } });
+        return;
+      case "tell": {
+        const { to, wants } = output;
+        const channel = to === undefined ? this.#names.all : this.#names.node(to);
+        return this.#publish(channel, { kind: "here", name: this.#context.name, wants }, now);
+      }
+      default:
+        this.#outputs.push(output);
+    }
+  }
+
+  #onMessage(lane: Lane, bytes: Uint8Array, now: Millis): void {
+    if (isFrom(bytes, this.#idBytes)) {
+      this.#counts.packetsOwn++;
+      const packet = bytes[0] === PACKET_TYPE.canary ? decodePacket(bytes) : undefined;
+      if (packet?.kind === "canary") lane.canaryHeard(packet.number, now);
+      return;
+    }
+    this.#counts.packetsIn++;
+    const packet = decodePacket(bytes);
+    switch (packet?.kind) {
+      case "payloads":
+        return this.#onPayloads(packet.from, packet.payloads, now);
+      case "here":
+        return this.#roster.here(packet.from, packet.name, packet.wants);
+      case "goodbye":
+        return this.#roster.goodbye(packet.from);
+      default:
+        this.#counts.packetsUnknown++;
+    }
+  }
+
+  #onPayloads(from: NodeId, payloads: readonly Uint8Array[], now: Millis): void {
+    if (!this.#roster.heard(from, now)) {
+      this.#counts.payloadsOfStrangers += payloads.length;
+      return;
+    }
+    this.#counts.payloadsIn += payloads.length;
+    for (const payload of payloads) this.#outputs.push({ kind: "received", node: from, payload });
+  }
+
+  #onSubscribed(name: string): void {
+    const channel = this.#names.chorusChannel(name);
+    if (channel !== undefined) this.#outputs.push({ kind: "subscribed", channel });
+  }
+
+  #onListeners(output: LaneOutput & { readonly kind: "listeners" }): void {
+    for (const [channel, count] of output.counts) {
+      const node = this.#names.nodeOf(channel);
+      if (node !== undefined) this.#roster.listeners(node, count, output.askedAt);
+    }
+  }
+
+  #onReady(now: Millis): void {
+    const wasOpen = this.#isOpen;
+    this.#review(now);
+    // What came over this server while it was lost is missing, though the others stayed.
+    if (wasOpen && this.#isOpen) this.#roster.opened(now);
+  }
+
+  #onFailed(error: Error): void {
+    const explained = explain(error, this.#settings);
+    if (this.#phase === "starting") this.#outputs.push({ kind: "failed", error: explained });
+    else this.#outputs.push({ kind: "fault", error: explained });
+  }
+
+  #review(now: Millis): void {
+    const isWhole = this.#lanes.size > 0 && [...this.#lanes.values()].every((lane) => lane.isReady);
+    const isOpen = this.#isReady(this.#names.all) && this.#isReady(this.#ownChannel);
+    if (isWhole) {
+      this.#brokenSince = undefined;
+      this.#report("up");
+    } else this.#brokenSince ??= now;
+    if (isOpen === this.#isOpen) return;
+    this.#isOpen = isOpen;
+    if (!isOpen) return this.#roster.closed();
+    this.#roster.opened(now);
+    if (this.#phase === "starting") {
+      this.#phase = "running";
+      this.#outputs.push({ kind: "started" });
+    }
+  }
+
+  get #ownChannel(): string {
+    return this.#names.node(this.#context.id);
+  }
+
+  #isReady(channel: string): boolean {
+    return this.#routes.get(channel)?.isReady ?? false;
+  }
+
+  #report(state: BackplaneState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#outputs.push({ kind: "state", state });
+  }
+
+  #perform(output: WireOutput): void {
+    if (output.kind === "write") {
+      for (const part of output.parts) this.#counts.bytesOut += part.byteLength;
+    }
+    this.#outputs.push(output);
+  }
+
+  #leave(now: Millis): void {
+    this.#flush(now);
+    if (this.#isOpen) this.#publish(this.#names.all, { kind: "goodbye" }, now);
+    for (const lane of [...this.#lanes.values()]) this.#closeLane(lane, now);
+    this.#topology.close(now);
+    for (const output of this.#topology.take()) {
+      if (output.kind === "write" || output.kind === "hangup") this.#perform(output);
+    }
+    this.#phase = "left";
+  }
+}
+
+const WAKE: Wake = { kind: "wake" };

@@ -1,0 +1,231 @@
+import { type Drive, drive } from "../../core/drive.ts";
+import type { NodeId } from "../../core/node.ts";
+import { createPrng } from "../../core/prng.ts";
+import { systemClock } from "../../runtime/clock.ts";
+import { systemRandomBytes } from "../../runtime/crypto.ts";
+import { loadTcp } from "../../runtime/load_tcp.ts";
+import type { Tcp, TcpConnection, TcpHandler } from "../../runtime/tcp.ts";
+import type { Backplane, BackplaneHandler, BackplaneStats } from "../backplane.ts";
+import { DEFAULT_CONNECTION_SETTINGS } from "./connection_settings.ts";
+import { Redis as RedisMachine } from "./redis.ts";
+import type { RedisInput } from "./redis_input.ts";
+import { type RedisOptions, type RedisSettings, resolveRedisOptions } from "./redis_options.ts";
+import type { RedisOutput } from "./redis_output.ts";
+import { createTopology } from "./topology.ts";
+import type { WireContext } from "./wire.ts";
+
+export type { RedisOptions, RedisSentinels } from "./redis_options.ts";
+
+/**
+ * Links nodes through a Redis server, or several: one server, Sentinels, or a Redis Cluster.
+ *
+ * Nodes with the same `channel` find each other. Nothing is stored in Redis: only its channels are
+ * used. A node that loses its server keeps serving its own clients, says that it is deaf, takes
+ * nobody for dead, and repairs what was missed when the server is back.
+ *
+ * @param options See {@linkcode RedisOptions}.
+ * @throws {TypeError | RangeError} If an option is unknown, out of bounds, or contradicts another.
+ *
+ * @example
+ * ```ts
+ * import { Cluster, redis } from "jsr:@chorus/cluster";
+ *
+ * const cluster = new Cluster(redis({ url: "redis://127.0.0.1:6379", channel: "chorus" }));
+ * ```
+ */
+export function redis(options: RedisOptions = {}): Backplane {
+  return new RedisBackplane(resolveRedisOptions(options));
+}
+
+/** How long a goodbye may take to leave, before the connections are dropped. */
+const GOODBYE_MS = 500;
+const HIGHEST_SEED = 0xffff_ffff;
+
+interface Starting {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+class RedisBackplane implements Backplane {
+  readonly name = "redis";
+  // Nobody can tell who else uses the server: a first node is as good as any.
+  readonly expectsPeers = false;
+  readonly #settings: RedisSettings;
+  readonly #connections = new Map<number, TcpConnection>();
+  #wireCount = 0;
+  #machine: RedisMachine | undefined;
+  #drive: Drive<RedisInput> | undefined;
+  #tcp: Tcp | undefined;
+  #handler: BackplaneHandler | undefined;
+  #starting: Starting | undefined;
+  #emptied: (() => void) | undefined;
+  #stopped: Promise<void> | undefined;
+  #isStopping = false;
+
+  constructor(settings: RedisSettings) {
+    this.#settings = settings;
+  }
+
+  async start(id: NodeId, name: string, handler: BackplaneHandler): Promise<void> {
+    this.#handler = handler;
+    this.#tcp = await loadTcp();
+    if (this.#isStopping) return;
+    const wires = this.#createWires(id);
+    const now = systemClock.now();
+    const topology = createTopology(wires, this.#settings.topology, now);
+    const machine = new RedisMachine({ id, name, wires }, this.#settings, topology, now);
+    this.#machine = machine;
+    await new Promise<void>((resolve, reject) => {
+      this.#starting = { resolve, reject };
+      this.#drive = drive(machine, systemClock, (output) => this.#perform(output));
+    });
+  }
+
+  send(nodes: Iterable<NodeId> | undefined, payload: Uint8Array, channel?: string): void {
+    this.#drive?.feed({ kind: "send", nodes, payload, channel });
+  }
+
+  subscribe(channel: string): void {
+    this.#drive?.feed({ kind: "subscribe", channel });
+  }
+
+  unsubscribe(channel: string): void {
+    this.#drive?.feed({ kind: "unsubscribe", channel });
+  }
+
+  rebuild(node: NodeId): void {
+    this.#drive?.feed({ kind: "rebuild", node });
+  }
+
+  discover(): void {
+    this.#drive?.feed({ kind: "discover" });
+  }
+
+  stats(): BackplaneStats {
+    return this.#machine?.stats ?? {};
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#end();
+    return this.#stopped;
+  }
+
+  async #end(): Promise<void> {
+    this.#isStopping = true;
+    this.#drive?.feed({ kind: "leave" });
+    this.#drive?.stop();
+    this.#starting?.resolve();
+    if (this.#connections.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const cancel = systemClock.setTimer(GOODBYE_MS, () => {
+        for (const connection of this.#connections.values()) connection.destroy();
+        resolve();
+      });
+      this.#emptied = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  #createWires(id: NodeId): WireContext {
+    const { access, queueBytesMax, connectTimeoutMs, ...times } = this.#settings;
+    return {
+      connection: {
+        ...DEFAULT_CONNECTION_SETTINGS,
+        username: access.username,
+        password: access.password,
+        clientName: `chorus:${id}`,
+        handshakeTimeoutMs: connectTimeoutMs,
+        // The backplane stops earlier, and this is for what it cannot foresee.
+        queueBytesMax: 3 * queueBytesMax,
+      },
+      tls: access.tls,
+      reconnectMinMs: times.reconnectMinMs,
+      reconnectMaxMs: times.reconnectMaxMs,
+      prng: createPrng(Math.floor(systemRandom() * HIGHEST_SEED)),
+      nextNumber: () => ++this.#wireCount,
+    };
+  }
+
+  #open(wire: number, connection: TcpConnection): TcpHandler {
+    this.#connections.set(wire, connection);
+    const feed = (input: RedisInput): void => this.#drive?.feed(input);
+    if (this.#isStopping) connection.destroy();
+    else feed({ kind: "opened", wire });
+    return {
+      data: (chunk) => feed({ kind: "bytes", wire, chunk }),
+      drain: () => feed({ kind: "queued", wire, byteLength: 0 }),
+      end: (cause) => {
+        this.#connections.delete(wire);
+        feed({ kind: "ended", wire, cause });
+        if (this.#connections.size === 0) this.#emptied?.();
+      },
+    };
+  }
+
+  #perform(output: RedisOutput): void {
+    const handler = this.#handler!;
+    switch (output.kind) {
+      case "write":
+        return this.#write(output.wire, output.parts);
+      case "received":
+        return handler.received(output.node, output.payload);
+      case "dial":
+        return void this.#dial(output);
+      case "hangup": {
+        const connection = this.#connections.get(output.wire);
+        return output.isGraceful ? connection?.close() : connection?.destroy();
+      }
+      case "up":
+        return handler.up(output.node);
+      case "down":
+        return handler.down(output.node, output.loss);
+      case "gone":
+        return handler.gone(output.node);
+      case "dropped":
+        return handler.dropped(output.node);
+      case "subscribed":
+        return handler.subscribed(output.channel);
+      case "state":
+        return handler.state(output.state);
+      case "fault":
+        return handler.fault(output.error);
+      case "started":
+        return this.#starting?.resolve();
+      case "failed":
+        return this.#fail(output.error);
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#starting?.reject(error);
+    void this.stop();
+  }
+
+  #write(wire: number, parts: readonly Uint8Array[]): void {
+    const connection = this.#connections.get(wire);
+    if (connection === undefined) return;
+    let isTaken = true;
+    for (const part of parts) isTaken = connection.write(part);
+    if (isTaken) return;
+    this.#drive?.feed({ kind: "queued", wire, byteLength: connection.queuedBytes });
+  }
+
+  async #dial(output: RedisOutput & { readonly kind: "dial" }): Promise<void> {
+    const { wire, address, tls } = output;
+    const { connectTimeoutMs: timeoutMs } = this.#settings;
+    try {
+      await this.#tcp!.connect(address, { timeoutMs, tls }, (connection) => {
+        return this.#open(wire, connection);
+      });
+    } catch (cause) {
+      this.#drive?.feed({ kind: "dial_failed", wire, cause });
+    }
+  }
+}
+
+function systemRandom(): number {
+  const [a, b, c, d] = systemRandomBytes(4);
+  return ((a! << 24 | b! << 16 | c! << 8 | d!) >>> 0) / 2 ** 32;
+}

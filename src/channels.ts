@@ -1,3 +1,4 @@
+import { BoundedQueue } from "./bounded_queue.ts";
 import { ChannelCore, type Confirmation, type Subscriber } from "./channel_core.ts";
 import type { LogSettings } from "./channel/log.ts";
 import type { Millis } from "./core/machine.ts";
@@ -252,11 +253,7 @@ export class Subscription extends TypedEventTarget<SubscriptionEvents>
   readonly confirmed: Promise<{ readonly missing: readonly NodeId[] }>;
   readonly #core: ChannelCore;
   readonly #subscriber: Subscriber;
-  readonly #queueMessagesMax: number;
-  #queue: ChannelMessage[] = [];
-  #wake: (() => void) | undefined;
-  #isClosed = false;
-  #droppedCount = 0;
+  readonly #queue: BoundedQueue<ChannelMessage>;
   #abandon: () => void = () => {};
 
   /** Made by `Channels.subscribe`. */
@@ -264,7 +261,7 @@ export class Subscription extends TypedEventTarget<SubscriptionEvents>
     super();
     this.channel = channel;
     this.#core = core;
-    this.#queueMessagesMax = queueMessagesMax;
+    this.#queue = new BoundedQueue(queueMessagesMax, () => this.#end());
     this.#subscriber = {
       deliver: (delivery) => this.#deliver(delivery),
       gap: () => void this.dispatchEvent(new Event("gap")),
@@ -273,23 +270,19 @@ export class Subscription extends TypedEventTarget<SubscriptionEvents>
       this.#abandon = () => resolve({ missing: [] });
       core.subscribe(channel, this.#subscriber, (confirmation: Confirmation) => {
         resolve({ missing: confirmation.missing });
-        return !this.#isClosed;
+        return !this.#queue.isClosed;
       });
     });
   }
 
   /** Messages that had to go because nobody read them in time. */
   get droppedCount(): number {
-    return this.#droppedCount;
+    return this.#queue.droppedCount;
   }
 
   /** Ends the subscription. Iteration ends after the messages that are here already. */
   close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#core.unsubscribe(this.channel, this.#subscriber);
-    this.#abandon();
-    this.#wake?.();
+    this.#queue.close();
   }
 
   /** The same as `close`. */
@@ -298,32 +291,18 @@ export class Subscription extends TypedEventTarget<SubscriptionEvents>
   }
 
   /** Reads the messages in order. Leaving the loop closes the subscription. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<ChannelMessage, void, void> {
-    try {
-      for (;;) {
-        const messages = this.#queue;
-        this.#queue = [];
-        yield* messages;
-        if (this.#queue.length > 0) continue;
-        if (this.#isClosed) return;
-        await new Promise<void>((resolve) => this.#wake = resolve);
-      }
-    } finally {
-      this.close();
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<ChannelMessage, void, void> {
+    return this.#queue[Symbol.asyncIterator]();
   }
 
-  #deliver(delivery: Delivery): void {
-    for (const message of delivery.messages) {
-      this.#queue.push(toChannelMessage(delivery.channel, message));
-    }
-    const excess = this.#queue.length - this.#queueMessagesMax;
-    if (excess > 0) {
-      this.#queue.splice(0, excess);
-      this.#droppedCount += excess;
-      this.dispatchEvent(new Event("gap"));
-    }
-    this.#wake?.();
+  #deliver({ channel, messages }: Delivery): void {
+    const dropped = this.#queue.push(messages.map((each) => toChannelMessage(channel, each)));
+    if (dropped > 0) this.dispatchEvent(new Event("gap"));
+  }
+
+  #end(): void {
+    this.#core.unsubscribe(this.channel, this.#subscriber);
+    this.#abandon();
   }
 }
 

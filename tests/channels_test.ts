@@ -52,7 +52,7 @@ test("close() ends the loop after the messages that are here already", async () 
   const news = channels.subscribe("news");
   await news.confirmed;
   void channels.publish("news", 1);
-  await new Promise((resolve) => setTimeout(resolve));
+  await delivered(channels);
   news.close();
   news.close();
   const received: unknown[] = [];
@@ -66,7 +66,7 @@ test("a loop that reads too slowly loses the oldest messages, and is told", asyn
   let gaps = 0;
   news.addEventListener("gap", () => gaps++);
   for (const data of [1, 2, 3, 4, 5]) void channels.publish("news", data);
-  await new Promise((resolve) => setTimeout(resolve, 1));
+  await delivered(channels);
   const received: unknown[] = [];
   for await (const message of news) {
     received.push(message.data);
@@ -103,3 +103,10 @@ test("a misspelt or impossible option is refused by name", () => {
     message: /"logAgeMs" must be an integer from 0 to 86400000, received -1/,
   });
 });
+
+/** Resolves when all that was published so far has been delivered. */
+async function delivered(channels: Channels): Promise<void> {
+  const witness = channels.subscribe("witness");
+  void channels.publish("witness", null);
+  for await (const _message of witness) return;
+}

@@ -192,7 +192,7 @@ function jsonOf(value: unknown, line: string): string | undefined {
 }
 
 /** Writes text as a JSON string. Names are short and rarely need escapes. */
-function quote(text: string): string {
+export function quote(text: string): string {
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
     const isPlain = code >= 0x20 && code !== 0x22 && code !== 0x5c && (code & 0xf800) !== 0xd800;

@@ -3,6 +3,7 @@
  * subscribers of every node.
  *
  * - {@linkcode Channels}: publish and subscribe, in one process as it is.
+ * - {@linkcode Presence}: who is online in which channel.
  * - {@linkcode Cluster}: makes attached channels span all nodes, over a backplane.
  * - {@linkcode mesh}: a backplane of direct TCP links; nothing else to run.
  * - {@linkcode redis}: a backplane over a Redis server.
@@ -96,6 +97,8 @@ export {
   LinkError,
   type LinkErrorCode,
   type LinkErrorOptions,
+  PresenceError,
+  type PresenceErrorCode,
   RedisError,
   type RedisErrorCode,
   type RedisErrorOptions,
@@ -106,7 +109,19 @@ export {
   FaultEvent,
   type PeerDisconnectReason,
   PeerEvent,
+  PresenceEvent,
   TypedEventTarget,
 } from "./src/events.ts";
+export { Member, type MemberConnection } from "./src/member.ts";
+export {
+  type ChangesOptions,
+  type ConnectionOptions,
+  type JoinOptions,
+  Presence,
+  PresenceChanges,
+  type PresenceEvents,
+  type PresenceStats,
+} from "./src/presence.ts";
+export type { JoinDecision, JoinRequest, PresenceOptions } from "./src/presence_options.ts";
 export type { TcpTls } from "./src/runtime/tcp.ts";
 export { serve, type ServeOptions, type Server } from "./src/serve.ts";

@@ -1,6 +1,5 @@
 import type { Backplane, BackplaneStats } from "./backplane/backplane.ts";
-import type { Channels } from "./channels.ts";
-import { coreOf } from "./channels.ts";
+import { type Channels, coreOf } from "./channels.ts";
 import { ClusterCore, type ClusterObserver } from "./cluster_core.ts";
 import type { ClusterNodeStats } from "./cluster/cluster_node_stats.ts";
 import type { ClusterSettings } from "./cluster/settings.ts";
@@ -8,6 +7,7 @@ import type { Millis } from "./core/machine.ts";
 import { createNodeId, type NodeId } from "./core/node.ts";
 import { ClusterError } from "./errors.ts";
 import { FaultEvent, PeerEvent, TypedEventTarget } from "./events.ts";
+import { Presence, presenceCoreOf } from "./presence.ts";
 import { requireInteger, requireKnown } from "./options.ts";
 import { requireNodeName } from "./node_name.ts";
 import { systemClock } from "./runtime/clock.ts";
@@ -111,7 +111,7 @@ export interface ClusterStats {
 }
 
 /** Something that a cluster can hold together across nodes. */
-export type Attachable = Channels;
+export type Attachable = Channels | Presence;
 
 /** How to wait. */
 export interface WaitOptions {
@@ -207,13 +207,14 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
   }
 
   /**
-   * Makes channels span the cluster. To be called before their first message is published, and
-   * best before any client is served.
+   * Makes channels or presence span the cluster. To be called before the first message is
+   * published, and best before any client is served.
    *
-   * @throws {Error} If channels are attached already, here or elsewhere, or have published.
+   * @throws {Error} If some are attached already, here or elsewhere, or channels have published.
    */
   attach(part: Attachable): void {
-    this.#core.attach(coreOf(part));
+    if (part instanceof Presence) this.#core.attachPresence(presenceCoreOf(part));
+    else this.#core.attach(coreOf(part));
   }
 
   /**

@@ -16,6 +16,7 @@ import type { ClusterSettings } from "./cluster/settings.ts";
 import type { Clock } from "./core/clock.ts";
 import { type Drive, drive } from "./core/drive.ts";
 import type { NodeId } from "./core/node.ts";
+import type { PresenceCore, PresenceUplink } from "./presence_core.ts";
 
 /** What the core does with its backplanes. How they are started and stopped is the owner's. */
 export type ClusterPath = Pick<
@@ -35,6 +36,9 @@ export interface ClusterObserver {
   fault(error: Error): void;
 }
 
+/** The parts that talk through the cluster, by the numbers that they have on the wire. */
+const PART = { presence: 1 } as const;
+
 type Ticket = (...values: never[]) => void;
 
 /** Drives one node among others. */
@@ -47,6 +51,7 @@ export class ClusterCore {
   readonly #states: BackplaneState[];
   #drive: Drive<ClusterInput> | undefined;
   #channels: ChannelCore | undefined;
+  #presence: PresenceCore | undefined;
 
   /** Makes a node that is alone until `start`. `paths` are its backplanes. */
   constructor(
@@ -106,6 +111,19 @@ export class ClusterCore {
     this.#channels = channels;
   }
 
+  /**
+   * Makes presence span the cluster.
+   *
+   * @throws {Error} If presence is attached already, here or elsewhere.
+   */
+  attachPresence(presence: PresenceCore): void {
+    if (this.#presence !== undefined) {
+      throw new Error("Cannot attach presence: this cluster has presence attached already");
+    }
+    presence.attach(this.#node, this.#createPresenceUplink());
+    this.#presence = presence;
+  }
+
   /** Starts to perform what the machine decides: what it has decided so far, first. */
   start(): void {
     this.#drive = drive(this.#machine, this.#clock, (output) => this.#perform(output));
@@ -119,9 +137,11 @@ export class ClusterCore {
   /** Tells those who wait what is known, and ends. Returns the peers that there were. */
   stop(): PeerView[] {
     const peers = this.peers();
+    this.#presence?.farewell();
     this.#drive?.feed({ kind: "leave" });
     this.#drive?.stop();
     this.#channels?.detach();
+    this.#presence?.detach();
     return peers;
   }
 
@@ -148,6 +168,23 @@ export class ClusterCore {
       announce: (channel, messages) => feed({ kind: "announce", channel, messages }),
       acknowledge: (message, ticket) => feed({ kind: "acknowledge", ...message, ticket }),
     };
+  }
+
+  #createPresenceUplink(): PresenceUplink {
+    const part = PART.presence;
+    const isStale = (): boolean => this.#isCutOff;
+    return {
+      get isStale(): boolean {
+        return isStale();
+      },
+      send: (node, body) => this.#feed({ kind: "part_send", part, node, body }),
+      digest: (body) => this.#feed({ kind: "part_digest", part, body }),
+    };
+  }
+
+  get #isCutOff(): boolean {
+    if (this.#drive === undefined) return false;
+    return this.isStale || this.isDeaf || this.hasLostEveryPath;
   }
 
   // What happens before the start is kept by the machine, and performed then.
@@ -189,6 +226,13 @@ export class ClusterCore {
         return this.#observer.peerConnected(output);
       case "peer_disconnected":
         return this.#observer.peerDisconnected(output);
+      case "peer_up":
+        return this.#presence?.peerUp(output.node);
+      case "peer_down":
+        return this.#presence?.peerDown(output.node, output.reason === "left");
+      case "part_received":
+        if (output.part === PART.presence) this.#presence?.receive(output.node, output.body);
+        return;
       case "deaf":
         return this.#observer.healthMayDiffer();
       case "fault": {

@@ -223,3 +223,42 @@ export class RedisError extends Error {
     this.address = options.address;
   }
 }
+
+/** What can keep a member out of a channel. */
+export type PresenceErrorCode =
+  /** The application's `admit` does not allow it, or could not decide; see `cause`. */
+  | "refused"
+  /** The channel has as many members as it may have. */
+  | "channel_full"
+  /** This node has as many members as one node can have. */
+  | "node_full"
+  /** The metadata is larger than it may be. */
+  | "meta_too_large"
+  /** The connection is not in the channel as this member. */
+  | "not_joined"
+  /** Presence was stopped. */
+  | "stopped";
+
+/** Tells why a member could not join a channel, or change there. */
+export class PresenceError extends Error {
+  /** Always `"PresenceError"`. */
+  override readonly name = "PresenceError";
+  /** Which failure this is. */
+  readonly code: PresenceErrorCode;
+
+  /**
+   * Makes an error for one failure.
+   *
+   * @param code Which failure this is.
+   * @param message The action that failed, a colon, then the values that explain it.
+   * @param options The error underneath as `cause`, where there is one.
+   */
+  constructor(
+    code: PresenceErrorCode,
+    message: string,
+    options: { readonly cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+  }
+}

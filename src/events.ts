@@ -47,6 +47,38 @@ export class PeerEvent extends Event {
   }
 }
 
+/** A member came to a channel, changed there or left it. */
+export class PresenceEvent extends Event {
+  /** Which of the three. */
+  declare readonly type: "join" | "update" | "leave";
+  /** The channel. */
+  readonly channel: string;
+  /** The member. */
+  readonly member: string;
+  readonly #meta: string;
+
+  /**
+   * Makes an event.
+   *
+   * @param type What happened.
+   * @param change Where and to whom; `meta` is JSON text, empty for none.
+   */
+  constructor(
+    type: "join" | "update" | "leave",
+    change: { readonly channel: string; readonly member: string; readonly meta: string },
+  ) {
+    super(type);
+    this.channel = change.channel;
+    this.member = change.member;
+    this.#meta = change.meta;
+  }
+
+  /** The metadata that shows; for `leave`, what showed last. `undefined` for none. */
+  get meta(): unknown {
+    return this.#meta === "" ? undefined : JSON.parse(this.#meta);
+  }
+}
+
 /** Something failed and was dealt with. */
 export class FaultEvent extends Event {
   /** What failed, such as a `LinkError`. */

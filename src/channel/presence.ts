@@ -91,6 +91,12 @@ export class PresenceNode<Watcher>
     return this.#own(connection, channel, member) !== undefined;
   }
 
+  /** Whether a connection of this node is in any channel. */
+  isInUse(connection: number): boolean {
+    for (const _entry of this.#log.entriesOf(connection)) return true;
+    return false;
+  }
+
   /** Applies one input. */
   handle(input: PresenceInput<Watcher>, now: Millis): void {
     this.#apply(input, now);
@@ -125,6 +131,13 @@ export class PresenceNode<Watcher>
         return this.#lose(input.node, input.hasLeft);
       case "farewell":
         return this.#sayFarewell(input.lingerMs, now);
+      case "stop":
+        this.#sayFarewell(input.lingerMs, now);
+        return this.#sayGoodbye();
+      case "detach":
+        for (const node of [...this.#peers.keys()]) this.#lose(node, false);
+        for (const copy of this.#orphans.values()) copy.clear();
+        return this.#orphans.clear();
       case "wake":
         return this.#wake(now);
     }
@@ -198,6 +211,12 @@ export class PresenceNode<Watcher>
     this.#tell();
   }
 
+  // Repeated by every heartbeat from now on, as nothing else is said that could tell of its loss.
+  #sayGoodbye(): void {
+    const body = encodePresence(this.#writer, { kind: "goodbye" });
+    this.#outputs.push({ kind: "send", node: undefined, body }, { kind: "digest", body });
+  }
+
   #receive(node: NodeId, bytes: Uint8Array, now: Millis): void {
     const peer = this.#peers.get(node);
     if (peer === undefined) return;
@@ -205,6 +224,7 @@ export class PresenceNode<Watcher>
     if (body === undefined) this.#invalid++;
     else if (body === "unknown") this.#unknown++;
     else this.#accept(node, peer, body, now);
+    // What comes next here is later than all that was seen.
     this.#log.observe(peer.copy.version);
   }
 
@@ -216,6 +236,8 @@ export class PresenceNode<Watcher>
         return this.#ask(node, peer.piece(body, now));
       case "digest":
         return this.#ask(node, peer.digest(body, now));
+      case "goodbye":
+        return this.#lose(node, true);
       case "want":
         if (peer.isNewQuestion(body, now)) this.#answer(node, body, now);
     }

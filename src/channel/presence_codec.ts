@@ -47,7 +47,13 @@ export interface PieceEntry extends EntryFields {
 }
 
 /** One unit between two nodes. */
-export type PresenceBody = DeltaBody | WantBody | PieceBody | DigestBody;
+export type PresenceBody =
+  | DeltaBody
+  | WantBody
+  | PieceBody
+  | DigestBody
+  /** The sender has no presence any more. What lingers there does so without it. */
+  | { readonly kind: "goodbye" };
 
 /** What the sender's roster went through, in order. */
 export interface DeltaBody {
@@ -88,7 +94,7 @@ export interface DigestBody {
   readonly hash: number;
 }
 
-const TYPE = { delta: 1, want: 2, piece: 3, digest: 4 } as const;
+const TYPE = { delta: 1, want: 2, piece: 3, digest: 4, goodbye: 5 } as const;
 const OP = { join: 0, update: 1, leave: 2, linger: 3 } as const;
 const OP_MASK = 3;
 const FLAG_SAME_CHANNEL = 4;
@@ -122,6 +128,8 @@ export function encodePresence(writer: ByteWriter, body: PresenceBody): Uint8Arr
       writer.varint(body.version);
       writer.u32(body.hash);
       break;
+    case "goodbye":
+      break;
   }
   return writer.finish();
 }
@@ -150,6 +158,8 @@ function readBody(reader: ByteReader): PresenceBody | "unknown" | undefined {
       const hash = reader.u32();
       return version <= VERSION_MAX ? { kind: "digest", version, hash } : undefined;
     }
+    case TYPE.goodbye:
+      return { kind: "goodbye" };
     default:
       return "unknown";
   }

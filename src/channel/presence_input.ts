@@ -38,6 +38,10 @@ export type PresenceInput<Watcher> =
   | { readonly kind: "received"; readonly node: NodeId; readonly body: Uint8Array }
   /** This node is about to say goodbye. Members of connections stay for so long elsewhere. */
   | { readonly kind: "farewell"; readonly lingerMs: Millis }
+  /** Presence ends on this node, which may go on itself. As with `farewell`, and then all is over. */
+  | { readonly kind: "stop"; readonly lingerMs: Millis }
+  /** There are no other nodes any more. */
+  | { readonly kind: "detach" }
   | Wake;
 
 /** What presence asks of its owner. */

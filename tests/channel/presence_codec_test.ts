@@ -46,6 +46,7 @@ const BODIES: readonly PresenceBody[] = [
   },
   { kind: "piece", version: 0, from: 70, to: 70, isLast: true, entries: [] },
   { kind: "digest", version: 12, hash: 0xffffffff },
+  { kind: "goodbye" },
 ];
 
 function encode(body: PresenceBody): Uint8Array {

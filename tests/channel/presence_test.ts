@@ -286,6 +286,19 @@ test("what lingers is known to a node that came later, and is gone with a node t
   deepStrictEqual(b.members("room"), []);
 });
 
+test("presence that is stopped is gone elsewhere, though its node goes on and the word is lost", () => {
+  const { world, a, b } = pair();
+  a.join("room", "ann", { connection: 1 });
+  a.join("room", "robot");
+  world.run(5);
+  world.tamper = () => [];
+  a.feed({ kind: "stop", lingerMs: 0 });
+  world.run(5);
+  world.tamper = () => [1];
+  world.run(1_100);
+  deepStrictEqual(b.members("room"), []);
+});
+
 test("watchers are told once a tick what came of it, and counters how many there are", () => {
   const { world, a, b } = pair();
   b.watch("w", "room", "changes");

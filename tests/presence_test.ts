@@ -1,0 +1,308 @@
+import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert/strict";
+import { test } from "node:test";
+import { type Mesh, mesh } from "../src/backplane/mesh/mesh_backplane.ts";
+import { Cluster } from "../src/cluster.ts";
+import type { PresenceEvent } from "../src/events.ts";
+import { Presence } from "../src/presence.ts";
+import type { PresenceOptions } from "../src/presence_options.ts";
+
+interface Node {
+  readonly cluster: Cluster;
+  readonly presence: Presence;
+  readonly mesh: Mesh;
+  /** `+room/ann`, `*room/ann`, `-room/ann`. */
+  readonly changes: string[];
+}
+
+async function startNode(
+  name: string,
+  peers: readonly Node[] = [],
+  options: PresenceOptions = {},
+): Promise<Node> {
+  const backplane = mesh({ port: 0, peers: peers.map(({ mesh }) => `127.0.0.1:${mesh.port}`) });
+  const cluster = new Cluster(backplane, { name });
+  const presence = new Presence(options);
+  cluster.attach(presence);
+  const changes = record(presence);
+  await cluster.start();
+  if (peers.length > 0) await cluster.whenReady();
+  return { cluster, presence, mesh: backplane, changes };
+}
+
+function record(presence: Presence): string[] {
+  const changes: string[] = [];
+  for (const [type, sign] of [["join", "+"], ["update", "*"], ["leave", "-"]] as const) {
+    presence.addEventListener(type, ({ channel, member }) => {
+      changes.push(`${sign}${channel}/${member}`);
+    });
+  }
+  return changes;
+}
+
+function stopAll(...nodes: readonly Node[]): Promise<unknown> {
+  return Promise.all(nodes.map(({ cluster }) => cluster.stop()));
+}
+
+/** Resolves when something has changed so that the roster is as it should be. */
+async function until(presence: Presence, isRight: () => boolean): Promise<void> {
+  const changes = presence.changes();
+  if (isRight()) return changes.close();
+  for await (const _change of changes) if (isRight()) return;
+}
+
+function membersOf({ presence }: { presence: Presence }, channel: string): string[] {
+  return presence.members(channel).map(({ member }) => member).sort();
+}
+
+test("without a cluster, presence serves one process", async () => {
+  const presence = new Presence();
+  const changes = record(presence);
+  await presence.join("room", "ann", { meta: { status: "busy" } });
+  await presence.join("room", "bob");
+  deepStrictEqual(presence.members("room").map((member) => member.toJSON()), [
+    { member: "ann", meta: { status: "busy" } },
+    { member: "bob", meta: undefined },
+  ]);
+  strictEqual(presence.count("room"), 2);
+  deepStrictEqual(presence.get("room", "ann")?.meta, { status: "busy" });
+  strictEqual(presence.get("room", "cid"), undefined);
+  deepStrictEqual(presence.channelsOf("ann"), ["room"]);
+  await presence.update("room", "ann", null);
+  strictEqual(presence.get("room", "ann")?.meta, null);
+  strictEqual(presence.leave("room", "ann"), true);
+  strictEqual(presence.leave("room", "ann"), false);
+  deepStrictEqual(changes, ["+room/ann", "+room/bob", "*room/ann", "-room/ann"]);
+  strictEqual(presence.stale, false);
+  await presence.stop();
+  await presence.stop();
+});
+
+test("whoever has joined is there when the call returns, before anything is awaited", () => {
+  const presence = new Presence();
+  void presence.join("room", "ann");
+  strictEqual(presence.count("room"), 1);
+});
+
+test("a member is there as long as one of its connections is", async () => {
+  const presence = new Presence();
+  const changes = record(presence);
+  await presence.join("room", "ann", { connection: "tab 1", meta: 1 });
+  await presence.join("hall", "ann", { connection: "tab 1" });
+  await presence.join("room", "ann", { connection: "tab 2", meta: 2 });
+  deepStrictEqual(presence.connections("room", "ann").map(({ meta }) => meta), [1, 2]);
+  presence.disconnect("tab 2");
+  strictEqual(presence.get("room", "ann")?.meta, 1);
+  presence.disconnect("tab 1");
+  presence.disconnect("tab 1");
+  deepStrictEqual(changes, [
+    "+room/ann",
+    "+hall/ann",
+    "*room/ann",
+    "*room/ann",
+    "-room/ann",
+    "-hall/ann",
+  ]);
+});
+
+test("a connection that is back within the grace period was never gone", async () => {
+  const presence = new Presence({ graceMs: 100 });
+  const changes = record(presence);
+  await presence.join("room", "ann", { connection: "1" });
+  await presence.join("room", "bob", { connection: "2" });
+  presence.disconnect("1");
+  presence.disconnect("2");
+  await presence.join("room", "ann", { connection: "1" });
+  await until(presence, () => presence.count("room") === 1);
+  deepStrictEqual(changes, ["+room/ann", "+room/bob", "-room/bob"]);
+});
+
+test("changes can be iterated over, of one channel or of all, up to a bound", async () => {
+  const presence = new Presence();
+  const all = presence.changes(undefined, { queueChangesMax: 3 });
+  const room = presence.changes("room");
+  await presence.join("hall", "ann");
+  await presence.join("room", "ann", { meta: 1 });
+  await presence.update("room", "ann", 2);
+  presence.leave("room", "ann");
+  const seen: unknown[] = [];
+  for await (const { type, channel, member, meta } of room) {
+    seen.push([type, channel, member, meta]);
+    if (type === "leave") break;
+  }
+  deepStrictEqual(seen, [
+    ["join", "room", "ann", 1],
+    ["update", "room", "ann", 2],
+    ["leave", "room", "ann", 2],
+  ]);
+  all.close();
+  const types: string[] = [];
+  for await (const { type } of all) types.push(type);
+  deepStrictEqual(types, ["join", "update", "leave"]);
+  strictEqual(all.droppedCount, 1);
+});
+
+test("the application accepts, refuses or rewrites whoever joins or changes", async () => {
+  const asked: unknown[] = [];
+  const presence = new Presence({
+    admit: ({ action, channel, member, meta, identity }) => {
+      asked.push([action, channel, member, meta, identity]);
+      if (member === "eve") return false;
+      if (member === "ann") return { member: "Ann", meta: { seen: meta } };
+      return Promise.resolve(true);
+    },
+  });
+  const { member, meta } = await presence.join("room", "ann", { meta: 1 });
+  deepStrictEqual([member, meta], ["Ann", { seen: 1 }]);
+  await presence.join("room", "bob");
+  await rejects(presence.join("room", "eve"), { name: "PresenceError", code: "refused" });
+  await presence.update("room", "bob", 2);
+  deepStrictEqual(membersOf({ presence }, "room"), ["Ann", "bob"]);
+  deepStrictEqual(asked, [
+    ["join", "room", "ann", 1, undefined],
+    ["join", "room", "bob", undefined, undefined],
+    ["join", "room", "eve", undefined, undefined],
+    ["update", "room", "bob", 2, undefined],
+  ]);
+});
+
+test("past a limit a join fails with the reason, and changes nothing", async () => {
+  const presence = new Presence({ membersMax: 2, metaBytesMax: 6 });
+  await presence.join("room", "ann", { meta: "1234" });
+  await rejects(presence.join("room", "bob", { meta: "äää" }), {
+    name: "PresenceError",
+    code: "meta_too_large",
+    message: "Cannot take metadata: 8 bytes, at most 6",
+  });
+  await presence.join("room", "bob");
+  await rejects(presence.join("room", "cid"), {
+    name: "PresenceError",
+    code: "channel_full",
+    message: 'Cannot join "room": it has 2 members',
+  });
+  await presence.join("room", "ann", { connection: "another" });
+  await rejects(presence.update("room", "cid", 1), { code: "not_joined" });
+  strictEqual(presence.count("room"), 2);
+  await presence.stop();
+  await rejects(presence.join("hall", "ann"), { code: "stopped" });
+});
+
+test("what is no name, no JSON or no option is refused with the reason", async () => {
+  const presence = new Presence();
+  await rejects(presence.join("", "ann"), { name: "TypeError", message: /Cannot use channel ""/ });
+  await rejects(presence.join("room", "\n"), {
+    name: "TypeError",
+    message: 'Cannot use member "\\n": a member name has no control characters',
+  });
+  await rejects(presence.join("room", "ann", { meta: () => {} }), { name: "TypeError" });
+  throws(() => new Presence({ graceMs: -1 }), { name: "RangeError", message: /"graceMs"/ });
+  throws(() => new Presence({ grace: 1 } as object), /"grace" is not an option/);
+  throws(() => new Presence({ admit: 1 } as object), /"admit" must be a function/);
+});
+
+test("P7: the roster is the union over all nodes, answered on each of them", async () => {
+  const a = await startNode("a");
+  const b = await startNode("b", [a]);
+  await a.presence.join("room", "ann", { meta: "a" });
+  await until(b.presence, () => b.presence.count("room") === 1);
+  await b.presence.join("room", "ann", { meta: "b" });
+  await b.presence.join("room", "bob");
+  await until(a.presence, () => a.presence.count("room") === 2);
+  for (const node of [a, b]) {
+    deepStrictEqual(membersOf(node, "room"), ["ann", "bob"]);
+    strictEqual(node.presence.get("room", "ann")?.meta, "b");
+    const nodes = node.presence.connections("room", "ann").map(({ node }) => node);
+    deepStrictEqual(nodes, [a.cluster.nodeId, b.cluster.nodeId]);
+  }
+  a.presence.leave("room", "ann");
+  b.presence.leave("room", "ann");
+  for (const { presence } of [a, b]) await until(presence, () => presence.count("room") === 1);
+  for (const { changes } of [a, b]) {
+    deepStrictEqual(changes.filter((change) => change.endsWith("ann") && change[0] !== "*"), [
+      "+room/ann",
+      "-room/ann",
+    ]);
+  }
+  await stopAll(a, b);
+});
+
+test("P7: a node that joins later gets everybody, and so do those that know it already", async () => {
+  const a = await startNode("a");
+  for (let index = 0; index < 3_000; index++) {
+    void a.presence.join("room", `m${index}`, { meta: { index } });
+  }
+  const b = await startNode("b", [a]);
+  void b.presence.join("room", "late");
+  for (const { presence } of [a, b]) await until(presence, () => presence.count("room") === 3_001);
+  deepStrictEqual(membersOf(b, "room"), membersOf(a, "room"));
+  await stopAll(a, b);
+});
+
+test("P8: a node that says goodbye takes its members with it, at once", async () => {
+  const a = await startNode("a");
+  const b = await startNode("b", [a]);
+  await b.presence.join("room", "bob", { connection: "1" });
+  await until(a.presence, () => a.presence.count("room") === 1);
+  await b.cluster.stop();
+  await until(a.presence, () => a.presence.count("room") === 0);
+  deepStrictEqual(a.changes, ["+room/bob", "-room/bob"]);
+  // What is left goes on alone.
+  deepStrictEqual(membersOf(b, "room"), ["bob"]);
+  await a.cluster.stop();
+});
+
+test("P8: a node that drains hands its members over, and those who return never left", async () => {
+  const a = await startNode("a", [], { graceMs: 300 });
+  const b = await startNode("b", [a], { graceMs: 300 });
+  await b.presence.join("room", "bob", { connection: "1" });
+  await b.presence.join("room", "ann", { connection: "2" });
+  await until(a.presence, () => a.presence.count("room") === 2);
+  b.presence.disconnect("1");
+  await b.presence.stop();
+  await b.cluster.stop();
+  deepStrictEqual(membersOf(a, "room"), ["ann", "bob"]);
+  await a.presence.join("room", "bob", { connection: "1" });
+  await until(a.presence, () => a.presence.count("room") === 1);
+  deepStrictEqual(a.changes, ["+room/bob", "+room/ann", "-room/ann"]);
+  await a.cluster.stop();
+});
+
+test("presence that is stopped is gone elsewhere, though its node goes on", async () => {
+  const a = await startNode("a");
+  const b = await startNode("b", [a]);
+  await b.presence.join("room", "bob");
+  await until(a.presence, () => a.presence.count("room") === 1);
+  await b.presence.stop();
+  await until(a.presence, () => a.presence.count("room") === 0);
+  strictEqual(a.cluster.connectedPeerCount, 1);
+  await stopAll(a, b);
+});
+
+test("presence is attached once", async () => {
+  const a = await startNode("a");
+  throws(() => a.cluster.attach(new Presence()), /this cluster has presence attached already/);
+  const other = new Cluster(mesh({ port: 0 }));
+  throws(() => other.attach(a.presence), /it is attached to a cluster already/);
+  await a.cluster.stop();
+});
+
+test("a roster of 100,000 members is answered within 50 ms", () => {
+  const presence = new Presence();
+  const meta = { name: "somebody", status: "online" };
+  for (let index = 0; index < 100_000; index++) void presence.join("room", `m${index}`, { meta });
+  const times = Array.from({ length: 5 }, () => {
+    const begin = performance.now();
+    strictEqual(presence.members("room").length, 100_000);
+    return performance.now() - begin;
+  });
+  ok(Math.min(...times) < 50, `${times.join(", ")} ms`);
+});
+
+test("events come with what they tell, typed", async () => {
+  const presence = new Presence();
+  const joined = new Promise<PresenceEvent>((resolve) => {
+    presence.addEventListener("join", resolve, { once: true });
+  });
+  await presence.join("room", "ann", { meta: { a: 1 } });
+  const { type, channel, member, meta } = await joined;
+  deepStrictEqual([type, channel, member, meta], ["join", "room", "ann", { a: 1 }]);
+});

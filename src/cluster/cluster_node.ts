@@ -106,6 +106,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
       repairsAnswered: this.#repairsAnswered,
       repairOverflows: this.#repair.overflows,
       holesOpen: this.#repair.holeCount,
+      messagesWaiting: this.#repair.waitingCount,
       gaps: this.#repair.gaps,
       interestChannels: this.#router.channelCount,
       confirmTimeouts: this.#router.confirmTimeouts,

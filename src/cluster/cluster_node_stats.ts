@@ -18,6 +18,8 @@ export interface ClusterNodeStats {
   readonly repairOverflows: number;
   /** Streams with a hole at this moment. */
   readonly holesOpen: number;
+  /** Messages that wait behind holes at this moment. */
+  readonly messagesWaiting: number;
   /** Holes that could not be filled. */
   readonly gaps: number;
   /** Channels that this node is interested in. */

@@ -113,6 +113,13 @@ export class Repair {
     return this.#holes.size;
   }
 
+  /** Messages that wait for the ones before them. */
+  get waitingCount(): number {
+    let count = 0;
+    for (const stream of this.#holes.keys()) count += stream.hole!.waiting.length;
+    return count;
+  }
+
   /** Returns and forgets the decisions so far, oldest first. */
   take(): RepairOutput[] {
     if (this.#outputs.length === 0) return NO_OUTPUTS;

@@ -1,0 +1,31 @@
+import type { NodeId } from "../../src/core/node.ts";
+import type { World } from "./world.ts";
+
+/** Adds to the history what has not converged although all has been calm for long enough. */
+export function checkConvergence(world: World): void {
+  const { history } = world;
+  const processes = world.openProcesses();
+  const told = new Map<NodeId, Set<NodeId>>(processes.map(({ id }) => [id, new Set()]));
+  for (const { observer, node, isConnected } of history.peerChanges) {
+    if (isConnected) told.get(observer)?.add(node);
+    else told.get(observer)?.delete(node);
+  }
+  for (const { id, cluster } of processes) {
+    const expected = processes.map((other) => other.id).filter((other) => other !== id).sort();
+    const seen = [...told.get(id)!].sort();
+    if (String(seen) !== String(expected)) {
+      history.faults.push(`${id} sees [${seen}] in the end, where there are [${expected}]`);
+    }
+    if (cluster.connectedCount !== seen.length) {
+      history.faults.push(
+        `${id} counts ${cluster.connectedCount} peers and told of ${seen.length}`,
+      );
+    }
+    if (cluster.isDeaf) history.faults.push(`${id} is deaf in the end`);
+    const { holesOpen, acknowledgementsPending } = cluster.stats;
+    if (holesOpen > 0) history.faults.push(`${id} has ${holesOpen} holes in the end`);
+    if (acknowledgementsPending > 0) {
+      history.faults.push(`${id} waits for ${acknowledgementsPending} acknowledgements in the end`);
+    }
+  }
+}

@@ -1,0 +1,209 @@
+import type { Millis } from "../../src/core/machine.ts";
+import { BROADCAST_CHANNEL } from "../../src/core/message.ts";
+import type { NodeId } from "../../src/core/node.ts";
+import type { History, PeerChange, Publication, Stay } from "./history.ts";
+
+/** What the delivery checkers must know of a run beside its history. */
+export interface DeliveryTerms {
+  /** Whether the logs remember everything: then nothing may be lost between nodes that stay up. */
+  readonly isAmple: boolean;
+  /** When the last message may have arrived. */
+  readonly endedAt: Millis;
+}
+
+type Streams = Map<string, Publication[]>;
+
+/** Returns what broke P1, P2, P4 or P6, as sentences. */
+export function checkDelivery(history: History, terms: DeliveryTerms): string[] {
+  const streams = groupByStream(history);
+  const views = new PeerViews(history.peerChanges);
+  return history.stays.flatMap((stay) => [
+    ...checkContent(history, stay),
+    ...checkOrder(stay),
+    ...checkSkips(stay, streams),
+    ...checkGaps(history, stay, terms),
+    ...checkCompleteness(history, stay, views, terms),
+  ]);
+}
+
+/** What comes is what was published, there and in that channel. */
+function checkContent(history: History, stay: Stay): string[] {
+  const faults: string[] = [];
+  for (const item of stay.items) {
+    if (item.kind === "gap") continue;
+    const { publication: index, node, seq } = item;
+    const publication = history.publications[index];
+    const { position } = publication ?? {};
+    const isTrue = publication?.channel === stay.channel && publication.node === node &&
+      (position === undefined || position.seq === seq);
+    if (!isTrue) faults.push(`${of(stay)} got #${index} as ${node} ${seq}, which it is not`);
+  }
+  return faults;
+}
+
+/** No message twice, and each node's messages in its order. */
+function checkOrder(stay: Stay): string[] {
+  const faults: string[] = [];
+  const last = new Map<NodeId, number>(Object.entries(stay.positions ?? {}));
+  for (const item of stay.items) {
+    if (item.kind === "gap") continue;
+    const before = last.get(item.node) ?? 0;
+    if (item.seq <= before) {
+      faults.push(`${of(stay)} got ${item.node} ${item.seq} after ${before}`);
+    }
+    last.set(item.node, item.seq);
+  }
+  return faults;
+}
+
+/** Between two messages of a node nothing is skipped without a gap. */
+function checkSkips(stay: Stay, streams: Streams): string[] {
+  const faults: string[] = [];
+  const last = new Map<NodeId, number>(Object.entries(stay.positions ?? {}));
+  const excused = new Map<NodeId, boolean>();
+  let gaps = 0;
+  const gapsSeen = new Map<NodeId, number>();
+  for (const item of stay.items) {
+    if (item.kind === "gap") {
+      gaps++;
+      continue;
+    }
+    const before = last.get(item.node);
+    const hasGap = gaps > (gapsSeen.get(item.node) ?? 0);
+    gapsSeen.set(item.node, gaps);
+    last.set(item.node, item.seq);
+    if (before === undefined || hasGap || excused.has(item.node)) continue;
+    for (const skipped of between(streams, item.node, stay.channel, before, item.seq)) {
+      if (skipped.sentAt < stay.confirmedAt) continue;
+      faults.push(`${of(stay)} was skipped #${skipped.index} of ${item.node} without a gap`);
+    }
+  }
+  return faults;
+}
+
+/** A gap tells of a loss: of one that may be, and not of more than were lost. */
+function checkGaps(history: History, stay: Stay, terms: DeliveryTerms): string[] {
+  const gaps = stay.items.filter(({ kind }) => kind === "gap");
+  if (gaps.length === 0) return [];
+  let lost = 0;
+  for (const publication of history.publications) {
+    if (publication.channel !== stay.channel || stay.heard.has(publication.index)) continue;
+    if (publication.sentAt > stay.endedAt) break;
+    const life = history.lives.get(publication.node)!;
+    if (terms.isAmple && life.end === "running") continue;
+    lost++;
+  }
+  if (gaps.length <= lost) return [];
+  const first = gaps[0]!.at.toFixed(0);
+  return [`${of(stay)} has ${gaps.length} gaps, from ${first} on, for ${lost} losses`];
+}
+
+/** What must have come did come, or there is a gap where that is allowed. */
+function checkCompleteness(
+  history: History,
+  stay: Stay,
+  views: PeerViews,
+  terms: DeliveryTerms,
+): string[] {
+  if (stay.endedAt < terms.endedAt || history.lives.get(stay.node)!.end !== "running") return [];
+  const faults: string[] = [];
+  const lastGapAt = stay.items.findLast(({ kind }) => kind === "gap")?.at ?? -Infinity;
+  for (const publication of history.publications) {
+    const { channel, index, node, sentAt, answeredAt, qos } = publication;
+    if (channel !== stay.channel || stay.heard.has(index) || answeredAt === undefined) continue;
+    if (sentAt < stay.confirmedAt || !isPromised(stay, publication, views)) continue;
+    const staysUp = history.lives.get(node)!.end === "running";
+    // An acknowledged message is safe even if its node dies.
+    if (!staysUp && qos === 0) continue;
+    if (!terms.isAmple && lastGapAt >= sentAt) continue;
+    const how = qos === 1 ? "acknowledged " : "";
+    faults.push(`${of(stay)} never got ${how}#${index} of ${node}, sent at ${sentAt.toFixed(0)}`);
+  }
+  return faults;
+}
+
+function isPromised(stay: Stay, publication: Publication, views: PeerViews): boolean {
+  const { node, sentAt } = publication;
+  if (node === stay.node) return true;
+  // The publishing node has learned of the subscription since, as it met the subscriber's node.
+  if (views.metBetween(node, stay.node, stay.confirmedAt, sentAt)) return true;
+  if (stay.channel === BROADCAST_CHANNEL) {
+    return views.metBetween(node, stay.node, -Infinity, sentAt);
+  }
+  if (stay.missing.includes(node)) return false;
+  return views.wasConnected(stay.node, node, stay.requestedAt, stay.confirmedAt);
+}
+
+/** Which node was connected with which, as each of them told. */
+class PeerViews {
+  readonly #changes = new Map<string, PeerChange[]>();
+
+  constructor(changes: readonly PeerChange[]) {
+    for (const change of changes) {
+      const key = `${change.observer} ${change.node}`;
+      const list = this.#changes.get(key);
+      if (list === undefined) this.#changes.set(key, [change]);
+      else list.push(change);
+    }
+  }
+
+  /** Whether an observer was connected with a node during all of a time. */
+  wasConnected(observer: NodeId, node: NodeId, from: Millis, to: Millis): boolean {
+    let isConnected = false;
+    for (const change of this.#changes.get(`${observer} ${node}`) ?? []) {
+      if (change.at > to) break;
+      if (change.at >= from) return false;
+      isConnected = change.isConnected;
+    }
+    return isConnected;
+  }
+
+  /** Whether an observer connected with a node within a time. */
+  metBetween(observer: NodeId, node: NodeId, from: Millis, to: Millis): boolean {
+    return (this.#changes.get(`${observer} ${node}`) ?? []).some((change) =>
+      change.isConnected && change.at > from && change.at <= to
+    );
+  }
+}
+
+function groupByStream(history: History): Streams {
+  const streams: Streams = new Map();
+  for (const publication of history.publications) {
+    if (publication.position === undefined) continue;
+    const key = `${publication.position.node} ${publication.channel}`;
+    const stream = streams.get(key);
+    if (stream === undefined) streams.set(key, [publication]);
+    else stream.push(publication);
+  }
+  for (const stream of streams.values()) {
+    stream.sort((left, right) => left.position!.seq - right.position!.seq);
+  }
+  return streams;
+}
+
+function between(
+  streams: Streams,
+  node: NodeId,
+  channel: string,
+  after: number,
+  before: number,
+): Publication[] {
+  const stream = streams.get(`${node} ${channel}`) ?? [];
+  let [low, high] = [0, stream.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (stream[middle]!.position!.seq > after) high = middle;
+    else low = middle + 1;
+  }
+  const found: Publication[] = [];
+  for (let index = low; index < stream.length; index++) {
+    if (stream[index]!.position!.seq >= before) break;
+    found.push(stream[index]!);
+  }
+  return found;
+}
+
+function of(stay: Stay): string {
+  const { client, node, channel, confirmedAt } = stay;
+  return `${client} at ${node} in ${channel || "broadcasts"} since ${confirmedAt.toFixed(0)}`;
+}

@@ -1,0 +1,44 @@
+/**
+ * Runs many seeds, or shows one: `npm run sim -- --seeds 1000`, `npm run sim -- --seed 7 --trace`.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { formatTotals, SwarmTotals } from "./swarm_totals.ts";
+import { simulate } from "./simulation.ts";
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string", default: "500" },
+    first: { type: "string", default: "1" },
+    seed: { type: "string" },
+    trace: { type: "boolean", default: false },
+  },
+});
+
+const FAULTS_SHOWN_MAX = 5;
+
+function main(): void {
+  const first = Number(values.seed ?? values.first);
+  const count = values.seed === undefined ? Number(values.seeds) : 1;
+  const totals = new SwarmTotals();
+  for (let seed = first; seed < first + count; seed++) {
+    const write = values.trace ? print : undefined;
+    const result = simulate(seed, { write });
+    totals.add(result);
+    if (values.seed !== undefined) print(JSON.stringify(result.options));
+    if (result.faults.length === 0) continue;
+    print(`seed ${seed}: ${result.faults.length} faults`);
+    for (const fault of result.faults.slice(0, FAULTS_SHOWN_MAX)) print(`  ${fault}`);
+    process.exitCode = 1;
+  }
+  print(formatTotals(totals));
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+main();

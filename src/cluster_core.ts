@@ -49,6 +49,7 @@ export class ClusterCore {
   readonly #observer: ClusterObserver;
   readonly #machine: ClusterNode;
   readonly #states: BackplaneState[];
+  readonly #started = new Set<ClusterPath>();
   #drive: Drive<ClusterInput> | undefined;
   #channels: ChannelCore | undefined;
   #presence: PresenceCore | undefined;
@@ -129,9 +130,12 @@ export class ClusterCore {
     this.#drive = drive(this.#machine, this.#clock, (output) => this.#perform(output));
   }
 
-  /** A backplane has been started. */
+  /** A backplane has been started: it is asked for the channels that are wanted so far. */
   started(path: number): void {
+    const backplane = this.#paths[path]!;
     this.#states[path] = "up";
+    this.#started.add(backplane);
+    for (const channel of this.#machine.channels) backplane.subscribe(channel);
   }
 
   /** Tells those who wait what is known, and ends. Returns the peers that there were. */
@@ -249,7 +253,7 @@ export class ClusterCore {
   }
 
   #listen(channel: string, wanted: boolean): void {
-    for (const path of this.#paths) {
+    for (const path of this.#started) {
       if (wanted) path.subscribe(channel);
       else path.unsubscribe(channel);
     }

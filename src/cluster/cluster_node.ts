@@ -94,6 +94,11 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     return this.#membership.isStale;
   }
 
+  /** The channels that this node wants to receive. */
+  get channels(): Iterable<string> {
+    return this.#router.channels;
+  }
+
   /** Counters and gauges. */
   get stats(): ClusterNodeStats {
     return {

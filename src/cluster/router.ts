@@ -102,7 +102,12 @@ export class Router {
     return this.#added.length > 0 || this.#removed.length > 0;
   }
 
-  /** Channels that this node is interested in. */
+  /** The channels that this node is interested in. */
+  get channels(): Iterable<string> {
+    return this.#own.keys();
+  }
+
+  /** Number of channels that this node is interested in. */
   get channelCount(): number {
     return this.#own.size;
   }

@@ -81,6 +81,11 @@ export class Client implements ClientHandler, Subscriber {
     if (!this.isDirty) this.#owner.soil(this);
   }
 
+  /** Queues this tick's broadcasts, for a client that is let in. */
+  broadcast(delivery: Delivery): void {
+    if (this.#session.isWelcome) this.deliver(delivery);
+  }
+
   /** Messages of a channel are lost. */
   gap(channel: string): void {
     this.#feed({ kind: "gap", channel });

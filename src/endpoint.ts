@@ -314,7 +314,7 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
   // Everyone who is connected is a subscriber of the broadcasts: one entry stands for them all.
   readonly #broadcasts: Subscriber = {
     deliver: (delivery) => {
-      for (const client of this.#clients) client.deliver(delivery);
+      for (const client of this.#clients) client.broadcast(delivery);
     },
     gap: () => {
       for (const client of this.#clients) client.gap(BROADCAST_CHANNEL);

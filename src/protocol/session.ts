@@ -1,5 +1,6 @@
 import { CHANNEL_NAME_BYTES_MAX } from "../core/limits.ts";
 import type { Machine, Millis } from "../core/machine.ts";
+import { BROADCAST_CHANNEL } from "../core/message.ts";
 import type { NodeId, Positions } from "../core/node.ts";
 import { decodeBinary } from "./binary_codec.ts";
 import { decodeMessage, encodeServerMessage } from "./codec.ts";
@@ -110,6 +111,11 @@ export class Session implements Machine<SessionInput, SessionOutput> {
     return this.#channels?.size ?? 0;
   }
 
+  /** Whether it has had its `welcome`: before that a client must not be told anything else. */
+  get isWelcome(): boolean {
+    return this.#state.name !== "greeting" && this.#state.name !== "authenticating";
+  }
+
   /** Whether the `subscribe` output with this ticket still wants its `subscribed`. */
   awaits(channel: string, ticket: number): boolean {
     const subscription = this.#channels?.get(channel);
@@ -139,8 +145,7 @@ export class Session implements Machine<SessionInput, SessionOutput> {
       case "failed":
         return this.#error(input.id, input.code, input.message);
       case "gap":
-        if (this.#channels?.get(input.channel) !== LIVE) return;
-        return this.#answer({ type: "gap", channel: input.channel });
+        return this.#gap(input.channel);
       case "draining":
         return this.#drain();
       case "closed":
@@ -405,10 +410,15 @@ export class Session implements Machine<SessionInput, SessionOutput> {
     if (this.#channels?.size === 0) this.#channels = undefined;
   }
 
+  #gap(channel: string): void {
+    const hears = channel === BROADCAST_CHANNEL
+      ? this.isWelcome
+      : this.#channels?.get(channel) === LIVE;
+    if (hears) this.#answer({ type: "gap", channel });
+  }
+
   #drain(): void {
-    // Before its welcome a client must not be told anything else.
-    if (this.#state.name === "greeting" || this.#state.name === "authenticating") return;
-    this.#answer({ type: "draining" });
+    if (this.isWelcome) this.#answer({ type: "draining" });
   }
 
   #wake(now: Millis): void {

@@ -90,6 +90,13 @@ export class SimulatedClient {
     this.#onClosed();
   }
 
+  /** Subscribes, if it has not yet. */
+  want(channel: string): void {
+    if (this.#wanted.has(channel)) return;
+    this.#wanted.add(channel);
+    this.#subscribe(channel);
+  }
+
   /** Publishes one message. */
   publish(channel: string, qos: 0 | 1): void {
     const wire = this.#wire;

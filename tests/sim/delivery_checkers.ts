@@ -20,7 +20,7 @@ export function checkDelivery(history: History, terms: DeliveryTerms): string[] 
   return history.stays.flatMap((stay) => [
     ...checkContent(history, stay),
     ...checkOrder(stay),
-    ...checkSkips(stay, streams),
+    ...checkSkips(stay, streams, views),
     ...checkGaps(history, stay, terms),
     ...checkCompleteness(history, stay, views, terms),
   ]);
@@ -57,10 +57,13 @@ function checkOrder(stay: Stay): string[] {
 }
 
 /** Between two messages of a node nothing is skipped without a gap. */
-function checkSkips(stay: Stay, streams: Streams): string[] {
+function checkSkips(stay: Stay, streams: Streams, views: PeerViews): string[] {
   const faults: string[] = [];
-  const last = new Map<NodeId, number>(Object.entries(stay.positions ?? {}));
-  const excused = new Map<NodeId, boolean>();
+  const last = new Map<NodeId, number>();
+  for (const [node, seq] of Object.entries(stay.positions ?? {})) {
+    // Of a node that was out of reach it is not known where it stands.
+    if (isConfirmedBy(stay, node, views)) last.set(node, seq);
+  }
   let gaps = 0;
   const gapsSeen = new Map<NodeId, number>();
   for (const item of stay.items) {
@@ -72,7 +75,7 @@ function checkSkips(stay: Stay, streams: Streams): string[] {
     const hasGap = gaps > (gapsSeen.get(item.node) ?? 0);
     gapsSeen.set(item.node, gaps);
     last.set(item.node, item.seq);
-    if (before === undefined || hasGap || excused.has(item.node)) continue;
+    if (before === undefined || hasGap) continue;
     for (const skipped of between(streams, item.node, stay.channel, before, item.seq)) {
       if (skipped.sentAt < stay.confirmedAt) continue;
       faults.push(`${of(stay)} was skipped #${skipped.index} of ${item.node} without a gap`);
@@ -130,6 +133,11 @@ function isPromised(stay: Stay, publication: Publication, views: PeerViews): boo
   if (stay.channel === BROADCAST_CHANNEL) {
     return views.metBetween(node, stay.node, -Infinity, sentAt);
   }
+  return isConfirmedBy(stay, node, views);
+}
+
+function isConfirmedBy(stay: Stay, node: NodeId, views: PeerViews): boolean {
+  if (node === stay.node) return true;
   if (stay.missing.includes(node)) return false;
   return views.wasConnected(stay.node, node, stay.requestedAt, stay.confirmedAt);
 }

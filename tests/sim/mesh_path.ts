@@ -29,6 +29,7 @@ export class MeshPath implements SimulatedPath {
   #handler: BackplaneHandler | undefined;
   readonly #ends = new Map<number, End>();
   #linkCount = 0;
+  #isStopping = false;
   #machine: Mesh | undefined;
   #drive: Drive<MeshInput> | undefined;
 
@@ -76,6 +77,7 @@ export class MeshPath implements SimulatedPath {
   }
 
   stop(): void {
+    this.#isStopping = true;
     this.#context.network.unlisten(this.#context.address);
     this.#drive?.feed({ kind: "leave" });
     this.#drive?.stop();
@@ -85,7 +87,8 @@ export class MeshPath implements SimulatedPath {
     const link = ++this.#linkCount;
     this.#ends.set(link, end);
     const feed = (input: MeshInput): void => this.#drive?.feed(input);
-    feed({ kind: "opened", link, dialled, remote: end.remote });
+    if (this.#isStopping) end.close(false);
+    else feed({ kind: "opened", link, dialled, remote: end.remote });
     return {
       data: (chunk) => feed({ kind: "bytes", link, chunk }),
       queued: (byteLength) => feed({ kind: "queued", link, byteLength }),

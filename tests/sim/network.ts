@@ -133,6 +133,11 @@ export class Network {
     this.#schedule.in(this.#delay(from.address, to), attempt);
   }
 
+  /** Sets how long it takes between two machines, both ways. */
+  setDelay(left: string, right: string, delayMs: Millis): void {
+    this.#delays.set(left < right ? `${left} ${right}` : `${right} ${left}`, delayMs);
+  }
+
   /** Nothing gets from one machine to the other any more. Counts: each call needs its `unblock`. */
   block(from: string, to: string): void {
     const key = `${from}>${to}`;

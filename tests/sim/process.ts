@@ -210,7 +210,7 @@ export class Process {
 
   readonly #broadcasts: Subscriber = {
     deliver: (delivery) => {
-      for (const client of this.#clients) client.deliver(delivery);
+      for (const client of this.#clients) client.broadcast(delivery);
     },
     gap: () => {
       for (const client of this.#clients) client.gap(BROADCAST_CHANNEL);

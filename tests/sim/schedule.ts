@@ -7,12 +7,16 @@ export interface Appointment {
   run: (() => void) | undefined;
 }
 
+// So much at one moment is no work: somebody waits for a time that does not come.
+const STANDING_MAX = 100_000;
+
 /** Virtual time: one queue of all that will happen, ordered by time and then by when it was asked. */
 export class Schedule {
   readonly #heap: Appointment[] = [];
   #now: Millis = 0;
   #order = 0;
   #runCount = 0;
+  #standingCount = 0;
 
   /** The time of whatever happens at this moment. */
   get now(): Millis {
@@ -42,6 +46,8 @@ export class Schedule {
     for (let first = heap[0]; first !== undefined && first.at <= time; first = heap[0]) {
       this.#removeFirst();
       if (first.run === undefined) continue;
+      if (first.at > this.#now) this.#standingCount = 0;
+      else if (++this.#standingCount > STANDING_MAX) throw new Error("Time does not go on");
       this.#now = first.at;
       this.#runCount++;
       first.run();

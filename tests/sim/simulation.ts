@@ -42,8 +42,13 @@ export function simulate(
   const drawn = drawOptions(chance.split());
   const options = how.change?.(drawn) ?? drawn;
   const world = new World(options, chance.split(), how.write);
-  runPhases(world, chance.split());
   const { history, schedule } = world;
+  try {
+    runPhases(world, chance.split());
+  } catch (error) {
+    // Code that throws has broken a promise too.
+    history.faults.push(error instanceof Error ? error.stack ?? error.message : String(error));
+  }
   return {
     seed,
     options,
@@ -95,12 +100,17 @@ function probe(world: World): void {
   if (unwanted > 0 && world.options.backplanes === "mesh") {
     world.history.faults.push(`${unwanted} messages went to nodes without a subscriber`);
   }
-  const { history } = world;
+  // An acknowledgement that is lost on the way is lost: the publisher is told, and may try again.
+  const losesAnswers = world.options.backplanes === "broker" && world.options.broker.lossChance > 0;
+  if (!losesAnswers) requireAnswers(world);
+  judge(world);
+}
+
+function requireAnswers({ history, schedule }: World): void {
   for (const { index, node, qos, answeredAt, sentAt } of history.publications) {
-    if (sentAt < world.schedule.now - PROBE_MS || qos === 0 || answeredAt !== undefined) continue;
+    if (sentAt < schedule.now - PROBE_MS || qos === 0 || answeredAt !== undefined) continue;
     history.faults.push(`#${index} at ${node} was never acknowledged, though all is calm`);
   }
-  judge(world);
 }
 
 function countUnwanted(world: World): number {

@@ -1,0 +1,44 @@
+import { deepStrictEqual } from "node:assert/strict";
+import { test } from "node:test";
+import { BROADCAST_CHANNEL } from "../../src/core/message.ts";
+import { CALM_OPTIONS, CalmWorld } from "./calm_world.ts";
+
+test("P2: what is subscribed to before the backplane runs is confirmed as soon as it does", () => {
+  const world = new CalmWorld({ nodeCount: 1 });
+  const client = world.client(0);
+  client.publish(BROADCAST_CHANNEL, 0);
+  world.passes(10);
+  deepStrictEqual(world.got(client, BROADCAST_CHANNEL).map(({ kind }) => kind), ["message"]);
+});
+
+test("P4: broadcasts that are lost beyond retention are told as a gap", () => {
+  const world = new CalmWorld({
+    nodeCount: 2,
+    log: { ...CALM_OPTIONS.log, logMessagesMax: 0 },
+  });
+  world.passes(1_000);
+  const [here, there] = [world.client(0), world.client(1)];
+  here.publish(BROADCAST_CHANNEL, 0);
+  world.passes(100);
+  const mend = world.cutOff(0, 1);
+  world.network.cut(world.machines[0]!.address, world.machines[1]!.address, false);
+  here.publish(BROADCAST_CHANNEL, 0);
+  world.passes(2_000);
+  mend();
+  world.passes(5_000);
+  here.publish(BROADCAST_CHANNEL, 0);
+  world.passes(100);
+  const kinds = world.got(there, BROADCAST_CHANNEL).map(({ kind }) => kind);
+  deepStrictEqual(kinds, ["message", "gap", "message"]);
+});
+
+test("P8: a dead process is found out in time although a witness has not noticed yet", () => {
+  const world = new CalmWorld();
+  const [, near, far] = world.machines;
+  world.network.setDelay(near!.address, far!.address, 150);
+  world.passes(3_000);
+  world.process(2).crash(false);
+  world.passes(1_200);
+  deepStrictEqual(world.told(0).filter((event) => event.startsWith("-")), ["-n3 died"]);
+  deepStrictEqual(world.told(1).filter((event) => event.startsWith("-")), ["-n3 died"]);
+});

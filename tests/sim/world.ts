@@ -1,6 +1,6 @@
 import { type NodeId, nodeName } from "../../src/core/node.ts";
 import { Broker } from "./broker.ts";
-import { Chance } from "./chance.ts";
+import type { Chance } from "./chance.ts";
 import { SimulatedClient } from "./client.ts";
 import { Faults } from "./faults.ts";
 import { History } from "./history.ts";

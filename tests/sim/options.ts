@@ -1,4 +1,4 @@
-import { type MeshOptions } from "../../src/backplane/mesh/mesh_options.ts";
+import type { MeshOptions } from "../../src/backplane/mesh/mesh_options.ts";
 import type { LogSettings } from "../../src/channel/log.ts";
 import type { ClusterSettings } from "../../src/cluster/settings.ts";
 import type { Millis } from "../../src/core/machine.ts";

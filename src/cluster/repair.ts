@@ -4,7 +4,7 @@ import type { NodeId } from "../core/node.ts";
 import type { DownReason } from "./membership.ts";
 import { PARK_MS, REPAIR_ATTEMPTS_MAX, REPAIR_RETRY_MS, REPAIR_WAITING_MAX } from "./settings.ts";
 
-// A lost node that returns after its place was given up has told where it stands by then.
+// A node that returns after its place was given up has told where it stands by then.
 const STRANGER_SETTLES_MS = 5_000;
 const STRANGERS_MAX = 1_000;
 
@@ -47,8 +47,8 @@ export type RepairOutput =
 interface Hole {
   /** The newest seq that is known to exist. */
   target: number;
-  /** Messages from behind the hole. */
-  waiting: Message[];
+  /** Messages from behind the hole, by seq, none twice. */
+  readonly waiting: Message[];
   askedAt: Millis;
   attempt: number;
 }
@@ -74,7 +74,7 @@ export class Repair {
   readonly #holes = new Map<Stream, { readonly channel: string; readonly node: NodeId }>();
   /** Nodes that are down, and since when: one that said goodbye never returns, others may. */
   readonly #absent = new Map<NodeId, { readonly reason: DownReason; readonly since: Millis }>();
-  /** Lost nodes whose place was given up, and since when they are back, if they are. */
+  /** Absent nodes whose place was given up, and since when they are back, if they are. */
   readonly #strangers = new Map<NodeId, Millis | undefined>();
   #outputs: RepairOutput[] = [];
   #repeats = 0;
@@ -142,9 +142,12 @@ export class Repair {
     const first = batch.messages[0];
     if (first === undefined) return;
     const { channel, node } = batch;
-    const stream = this.#stream(channel, node, first.prev);
+    const known = this.#channels.get(channel)?.get(node);
+    // An answer to a question from before the channel or the node was forgotten.
+    if (known === undefined && batch.repair) return;
+    const stream = known ?? this.#follow(channel, node, first.prev);
     const before = stream.last;
-    if (batch.acknowledge) stream.owed = batch.messages.at(-1)!.seq;
+    if (batch.acknowledge) stream.owed = Math.max(stream.owed, batch.messages.at(-1)!.seq);
     const accepted = this.#accept(stream, batch.messages);
     if (batch.repair) this.#repaired += accepted.length;
     if (accepted.length > 0) {
@@ -152,7 +155,8 @@ export class Repair {
     }
     this.#resume(channel, node, stream);
     this.#lookBehind(channel, node, stream, now);
-    if (stream.owed > 0 && stream.last >= stream.owed) this.#pay(channel, node, stream);
+    const isHere = stream.last > before || stream.last >= stream.owed;
+    if (stream.owed > 0 && isHere) this.#pay(channel, node, stream);
     // The rest of a long repair is asked for as soon as its first part is here.
     const isPart = batch.repair && stream.hole !== undefined && stream.last > before;
     if (isPart) this.#ask(channel, node, stream, now);
@@ -176,8 +180,7 @@ export class Repair {
     const { channel, node, seq } = head;
     const known = this.#channels.get(channel)?.get(node);
     if (known === undefined) {
-      this.#stream(channel, node, seq);
-      if (seq > 0 && this.#strangers.has(node)) this.#outputs.push({ kind: "gap", channel, node });
+      this.#follow(channel, node, seq);
       this.#outputs.push({ kind: "rebase", channel, node, seq });
       return;
     }
@@ -247,7 +250,8 @@ export class Repair {
       const hasLeft = reason === "left";
       if (now < since + (hasLeft ? 2 * REPAIR_ATTEMPTS_MAX * REPAIR_RETRY_MS : PARK_MS)) continue;
       this.#forgetNode(node);
-      if (!hasLeft) this.#strangers.set(node, undefined);
+      // Whoever left may return too: where the goodbye was only that of its last backplane.
+      this.#strangers.set(node, undefined);
     }
     for (const [node, backSince] of this.#strangers) {
       const isSettled = backSince !== undefined && now >= backSince + STRANGER_SETTLES_MS;
@@ -255,12 +259,15 @@ export class Repair {
     }
   }
 
-  #stream(channel: string, node: NodeId, base: number): Stream {
+  // A stranger's stream was followed before, and what came since `seq` took over is unknown.
+  #follow(channel: string, node: NodeId, seq: number): Stream {
     let streams = this.#channels.get(channel);
     if (streams === undefined) this.#channels.set(channel, streams = new Map());
-    let stream = streams.get(node);
-    if (stream === undefined) {
-      streams.set(node, stream = { last: base, hole: undefined, owed: 0 });
+    const stream = { last: seq, hole: undefined, owed: 0 };
+    streams.set(node, stream);
+    if (seq > 0 && this.#strangers.has(node)) {
+      this.#gaps++;
+      this.#outputs.push({ kind: "gap", channel, node });
     }
     return stream;
   }
@@ -285,11 +292,13 @@ export class Repair {
   #keep(stream: Stream, message: Message): void {
     const hole = stream.hole ??= newHole();
     hole.target = Math.max(hole.target, message.seq);
-    if (hole.waiting.length >= REPAIR_WAITING_MAX) {
-      this.#overflows++;
-      return;
-    }
-    hole.waiting.push(message);
+    const { waiting } = hole;
+    // Nearly always it is the newest.
+    let index = waiting.length;
+    while (index > 0 && waiting[index - 1]!.seq > message.seq) index--;
+    if (waiting[index - 1]?.seq === message.seq) this.#repeats++;
+    else if (waiting.length >= REPAIR_WAITING_MAX) this.#overflows++;
+    else waiting.splice(index, 0, message);
   }
 
   // Messages behind the hole may fit now.
@@ -297,17 +306,18 @@ export class Repair {
     const hole = stream.hole;
     if (hole === undefined) return;
     const messages: Message[] = [];
-    hole.waiting.sort((left, right) => left.seq - right.seq);
-    const waiting = hole.waiting.filter((message) => {
-      if (message.seq <= stream.last) return false;
-      if (message.prev > stream.last) return true;
-      stream.last = message.seq;
-      messages.push(message);
-      return false;
-    });
-    hole.waiting = waiting;
+    let count = 0;
+    for (const message of hole.waiting) {
+      if (message.seq > stream.last) {
+        if (message.prev > stream.last) break;
+        stream.last = message.seq;
+        messages.push(message);
+      } else this.#repeats++;
+      count++;
+    }
+    hole.waiting.splice(0, count);
     if (messages.length > 0) this.#outputs.push({ kind: "deliver", channel, node, messages });
-    if (waiting.length > 0 || hole.target > stream.last) return;
+    if (hole.waiting.length > 0 || hole.target > stream.last) return;
     stream.hole = undefined;
     this.#holes.delete(stream);
   }
@@ -340,6 +350,8 @@ export class Repair {
   #lose(channel: string, node: NodeId, stream: Stream, upTo: number): void {
     this.#gaps++;
     stream.last = Math.max(stream.last, upTo);
+    // What is lost is not held, and its publisher is not told that it were.
+    if (stream.owed <= stream.last) stream.owed = 0;
     this.#outputs.push({ kind: "gap", channel, node }, {
       kind: "rebase",
       channel,
@@ -350,8 +362,9 @@ export class Repair {
   }
 
   #pay(channel: string, node: NodeId, stream: Stream): void {
-    this.#outputs.push({ kind: "ack", channel, node, seq: stream.owed });
-    stream.owed = 0;
+    const seq = Math.min(stream.last, stream.owed);
+    this.#outputs.push({ kind: "ack", channel, node, seq });
+    if (seq === stream.owed) stream.owed = 0;
   }
 
   #forgetNode(node: NodeId): void {

@@ -27,7 +27,8 @@ import { Repair, type RepairOutput } from "./repair.ts";
 import { Router, type RouterOutput } from "./router.ts";
 import {
   type ClusterSettings,
-  REPAIR_BATCH_BYTES,
+  HEARTBEAT_HEADS_MAX,
+  MESSAGES_BYTES_MAX,
   REPAIR_BATCH_MESSAGES,
   TICK_MS,
 } from "./settings.ts";
@@ -45,7 +46,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
   readonly #router: Router;
   readonly #repair = new Repair();
   readonly #acknowledgements = new Acknowledgements();
-  readonly #heads = new RecentHeads();
+  readonly #heads: RecentHeads;
   readonly #digests = new Map<number, Uint8Array>();
   #outputs: ClusterOutput[] = [];
   #tickAt: Millis;
@@ -67,6 +68,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     this.#self = self;
     this.#membership = new Membership(self, settings, now);
     this.#router = new Router(settings, paths);
+    this.#heads = new RecentHeads(settings);
     this.#tickAt = now + TICK_MS;
     // Broadcasts reach every node, so every node is interested in their channel from the start.
     this.#router.subscribe(BROADCAST_CHANNEL, undefined, now);
@@ -179,7 +181,8 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
         this.#router.giveUp(Infinity);
         return this.#acknowledgements.tick(Infinity);
       case "dropped":
-        return this.#heads.offerAll(input.node);
+        if (this.#membership.has(input.node)) this.#heads.offerAll(input.node);
+        return;
       case "wake":
         return this.#wake(now);
     }
@@ -203,7 +206,12 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     if (nodes.size === 0) return;
     const acknowledge = this.#acknowledgements.isAwaited(channel);
     const node = this.#self;
-    this.#send(nodes, { kind: "messages", channel, node, repair: false, acknowledge, messages });
+    for (let rest = messages; rest.length > 0;) {
+      const part = firstBytes(rest);
+      rest = part === rest ? [] : rest.slice(part.length);
+      const envelope = { channel, node, repair: false, acknowledge, messages: part } as const;
+      this.#send(nodes, { kind: "messages", ...envelope });
+    }
   }
 
   #expect(
@@ -302,8 +310,17 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
       const seq = this.#heads.get(channel);
       if (seq !== undefined) heads.push({ channel, seq });
     }
+    // What does not fit goes ahead, so that all is told when the answer comes.
+    while (heads.length > HEARTBEAT_HEADS_MAX) this.#tell(to, heads.splice(-HEARTBEAT_HEADS_MAX));
     const { floor } = this.#heads;
     this.#send([to], { kind: "interest_ack", version, isAll, floor, heads });
+  }
+
+  #tell(to: NodeId, heads: readonly ChannelSeq[], path?: number): void {
+    const membersDigest = this.#membership.digest;
+    const interestVersion = this.#router.version;
+    const parts = Array.from(this.#digests, ([part, body]) => ({ part, body }));
+    this.#send([to], { kind: "heartbeat", interestVersion, membersDigest, heads, parts }, path);
   }
 
   #testify(to: NodeId, node: NodeId, now: Millis): void {
@@ -448,20 +465,9 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     return holders[attempt % Math.max(1, holders.length)];
   }
 
-  #beat(due: HeartbeatDue): void {
-    const { node, path } = due;
-    const heads = this.#heads.takeFor(
-      node,
-      (channel) => this.#router.isInterested(node, channel),
-    );
-    const membersDigest = this.#membership.digest;
-    const interestVersion = this.#router.version;
-    const parts = Array.from(this.#digests, ([part, body]) => ({ part, body }));
-    this.#send(
-      [node],
-      { kind: "heartbeat", interestVersion, membersDigest, heads, parts },
-      path,
-    );
+  #beat({ node, path }: HeartbeatDue): void {
+    const isInterested = (channel: string): boolean => this.#router.isInterested(node, channel);
+    this.#tell(node, this.#heads.takeFor(node, isInterested), path);
   }
 
   #probe(node: NodeId): void {
@@ -470,11 +476,12 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
   }
 }
 
+// What fits into one envelope.
 function firstBytes(messages: readonly Message[]): readonly Message[] {
   let bytes = 0;
   for (let index = 0; index < messages.length; index++) {
     bytes += messages[index]!.data.length;
-    if (bytes > REPAIR_BATCH_BYTES && index > 0) return messages.slice(0, index);
+    if (bytes > MESSAGES_BYTES_MAX && index > 0) return messages.slice(0, index);
   }
   return messages;
 }

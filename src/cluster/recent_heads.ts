@@ -1,11 +1,7 @@
 import type { Millis } from "../core/machine.ts";
 import type { NodeId } from "../core/node.ts";
 import type { ChannelSeq } from "./envelope.ts";
-import { HEADS_MAX, HEARTBEAT_HEADS_MAX } from "./settings.ts";
-
-const EPOCH_MS = 1_000;
-// A path that is silent for longer is built anew, and a new path is told everything.
-const EPOCHS = 4;
+import { type ClusterSettings, HEADS_MAX, HEARTBEAT_HEADS_MAX } from "./settings.ts";
 
 /**
  * The newest seq of this node in each channel, and which of them are recent.
@@ -14,12 +10,21 @@ const EPOCHS = 4;
  * noticed too. Heads that had to be forgotten leave a bound behind: `floor`.
  */
 export class RecentHeads {
+  readonly #epochMs: Millis;
+  readonly #epochCount: number;
   readonly #heads = new Map<string, number>();
   #epochs: Set<string>[] = [new Set()];
   #epochEndsAt: Millis = -Infinity;
   /** Channels that a node is still to be told: those that did not fit into a heartbeat. */
   readonly #backlog = new Map<NodeId, Set<string>>();
   #floor = 0;
+
+  /** Starts without heads. How often nodes hear of them says how long they are recent. */
+  constructor(settings: Pick<ClusterSettings, "heartbeatMs" | "deafMs">) {
+    this.#epochMs = settings.heartbeatMs;
+    // A path that is silent for longer than these is built anew, and a new path is told everything.
+    this.#epochCount = Math.ceil(settings.deafMs / settings.heartbeatMs) + 1;
+  }
 
   /** The highest head that was forgotten, or 0. */
   get floor(): number {
@@ -38,13 +43,13 @@ export class RecentHeads {
     return this.#heads.get(channel);
   }
 
-  /** Moves on to the next second, if it is time. */
+  /** Moves on to the next epoch, if it is time. */
   tick(now: Millis): void {
     if (now < this.#epochEndsAt) return;
-    this.#epochEndsAt = now + EPOCH_MS;
+    this.#epochEndsAt = now + this.#epochMs;
     // Nothing is moved while nothing is published.
     if (this.#epochs.every((epoch) => epoch.size === 0)) return;
-    this.#epochs = [new Set(), ...this.#epochs.slice(0, EPOCHS - 1)];
+    this.#epochs = [new Set(), ...this.#epochs.slice(0, this.#epochCount - 1)];
   }
 
   /** Takes the heads that a node is to be told now, at most as many as a heartbeat holds. */
@@ -75,9 +80,19 @@ export class RecentHeads {
     this.#backlog.delete(node);
   }
 
+  // A channel that is published to is not old, however long it has been here.
   #forgetOldest(): void {
-    const [channel, seq] = this.#heads.entries().next().value!;
-    this.#heads.delete(channel);
-    this.#floor = Math.max(this.#floor, seq);
+    for (const [channel, seq] of this.#heads) {
+      this.#heads.delete(channel);
+      if (this.#isRecent(channel)) this.#heads.set(channel, seq);
+      else {
+        this.#floor = Math.max(this.#floor, seq);
+        return;
+      }
+    }
+  }
+
+  #isRecent(channel: string): boolean {
+    return this.#epochs.some((epoch) => epoch.has(channel));
   }
 }

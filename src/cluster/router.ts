@@ -41,13 +41,15 @@ interface Peer {
   assembling: { readonly version: number; nextPiece: number; channels: Set<string> } | undefined;
   /** The version of this node's interest that it has acknowledged without a hole. */
   acknowledged: number;
-  /** When this node's interest was last sent whole, to send it again if no answer comes. */
-  sentAllAt: Millis;
+  /** The version that it should have acknowledged by now, and since when. */
+  due: { readonly version: number; readonly since: Millis };
+  /** Whether it was asked for its whole interest, which is to come. */
+  isAsked: boolean;
 }
 
 interface OwnChannel {
-  /** The version of this node's interest in which it was added. */
-  readonly version: number;
+  /** The version of this node's interest in which it was added; `Infinity` until that is told. */
+  version: number;
   /** Backplanes that do not deliver the channel yet. */
   readonly missingPaths: Set<number>;
 }
@@ -146,7 +148,7 @@ export class Router {
     if (own === undefined) {
       const paths = Array.from({ length: this.#paths }, (_, path) => path);
       const missingPaths = new Set(paths.filter((path) => !this.#lostPaths.has(path)));
-      own = { version: this.#version + 1, missingPaths };
+      own = { version: Infinity, missingPaths };
       this.#own.set(channel, own);
       this.#added.push(channel);
       this.#outputs.push({ kind: "listen", channel, wanted: true });
@@ -220,7 +222,7 @@ export class Router {
     if (peer === undefined || !peer.isSynced) return undefined;
     if (change.version <= peer.version) return undefined;
     if (change.version > peer.version + 1) {
-      this.#outputs.push({ kind: "send", to: node, envelope: { kind: "interest_request" } });
+      if (!peer.isAsked) this.#request(node, peer);
       return undefined;
     }
     peer.version = change.version;
@@ -276,8 +278,10 @@ export class Router {
   ): void {
     const peer = this.#peers.get(node);
     if (peer === undefined) return;
-    // An acknowledgement with a hole before it leaves channels whose heads were never told.
-    if (!ack.isAll && ack.version !== peer.acknowledged + 1) return;
+    // An acknowledgement with a hole before it, or of what is known no longer, leaves channels whose
+    // heads were never told.
+    const isNext = ack.version === peer.acknowledged + 1 && this.#additions.has(ack.version);
+    if (!ack.isAll && !isNext) return;
     if (ack.version < peer.acknowledged) return;
     const exact = new Map(ack.heads.map(({ channel, seq }) => [channel, seq]));
     const meant = ack.isAll ? this.#own.keys() : this.#additions.get(ack.version) ?? [];
@@ -301,7 +305,7 @@ export class Router {
       peer.assembling = undefined;
       return;
     }
-    this.#outputs.push({ kind: "send", to: node, envelope: { kind: "interest_request" } });
+    this.#request(node, peer);
   }
 
   /** Looks at the time: lets go of channels, gives up waiting, repeats what was not answered. */
@@ -314,32 +318,50 @@ export class Router {
       this.#outputs.push({ kind: "listen", channel, wanted: false });
     }
     for (const [node, peer] of this.#peers) {
-      if (peer.acknowledged >= this.#version || now < peer.sentAllAt + ALL_AGAIN_MS) continue;
-      this.#sendAll(node, peer, now);
+      const { version, since } = peer.due;
+      if (peer.acknowledged >= version) peer.due = { version: this.#version, since: now };
+      else if (now >= since + ALL_AGAIN_MS) this.#sendAll(node, peer, now);
     }
     this.giveUp(now);
   }
 
+  // One version for each piece, as a frame has a bound.
   #flush(): void {
-    if (!this.hasNews) return;
-    this.#version++;
-    const envelope: EncodableEnvelope = {
-      kind: "interest",
-      version: this.#version,
-      added: this.#added,
-      removed: this.#removed,
-    };
+    const added = this.#added;
+    const removed = this.#removed;
     this.#added = [];
     this.#removed = [];
+    for (let start = 0; start < added.length + removed.length; start += INTEREST_PIECE_CHANNELS) {
+      const end = start + INTEREST_PIECE_CHANNELS;
+      const from = Math.max(0, start - added.length);
+      this.#tell(added.slice(start, end), removed.slice(from, Math.max(0, end - added.length)));
+    }
+  }
+
+  #tell(added: readonly string[], removed: readonly string[]): void {
+    const version = ++this.#version;
+    for (const channel of added) {
+      const own = this.#own.get(channel);
+      if (own !== undefined) own.version = version;
+    }
     if (this.#peers.size === 0) return;
-    this.#additions.set(this.#version, envelope.added);
+    this.#additions.set(version, added);
+    this.#forgetAdditions();
+    const envelope: EncodableEnvelope = { kind: "interest", version, added, removed };
     this.#outputs.push({ kind: "send", to: undefined, envelope });
   }
 
+  #request(node: NodeId, peer: Peer): void {
+    peer.isAsked = true;
+    this.#outputs.push({ kind: "send", to: node, envelope: { kind: "interest_request" } });
+  }
+
   #sendAll(node: NodeId, peer: Peer, now: Millis): void {
-    peer.sentAllAt = now;
-    const unsent = new Set(this.#added);
-    const channels = [...this.#own.keys()].filter((channel) => !unsent.has(channel));
+    peer.due = { version: this.#version, since: now };
+    const channels: string[] = [];
+    for (const [channel, { version }] of this.#own) {
+      if (version <= this.#version) channels.push(channel);
+    }
     const pieces = Math.max(1, Math.ceil(channels.length / INTEREST_PIECE_CHANNELS));
     for (let piece = 0; piece < pieces; piece++) {
       const start = piece * INTEREST_PIECE_CHANNELS;
@@ -355,6 +377,9 @@ export class Router {
   }
 
   #replace(node: NodeId, peer: Peer, whole: { version: number; channels: Set<string> }): void {
+    peer.isAsked = false;
+    // Over another path, or late: what is known is newer.
+    if (peer.isSynced && whole.version < peer.version) return;
     for (const channel of peer.channels) {
       if (!whole.channels.has(channel)) this.#lose(node, channel);
     }
@@ -429,6 +454,7 @@ function createPeer(now: Millis): Peer {
     isSynced: false,
     assembling: undefined,
     acknowledged: 0,
-    sentAllAt: now,
+    due: { version: 0, since: now },
+    isAsked: false,
   };
 }

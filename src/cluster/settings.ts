@@ -32,16 +32,16 @@ export const REPAIR_WAITING_MAX = 1_024;
 /** Messages in one answer to a repair request. */
 export const REPAIR_BATCH_MESSAGES = 512;
 
-/** Bytes of payload in one answer to a repair request: one large message may exceed it. */
-export const REPAIR_BATCH_BYTES = 1_048_576;
+/** Payload in one envelope of messages, in bytes or characters: one large message may exceed it. */
+export const MESSAGES_BYTES_MAX = 1_048_576;
 
 /** How long the place in a lost node's streams is kept, should it return. */
 export const PARK_MS = 600_000;
 
-/** Names in one piece of a whole interest: about 300 KB at most. */
+/** Names in one piece of an interest: about 300 KB at most. */
 export const INTEREST_PIECE_CHANNELS = 1_000;
 
-/** Channels in one heartbeat: what does not fit follows in the next. */
+/** Channels in one heartbeat or acknowledgement: what does not fit travels in another. */
 export const HEARTBEAT_HEADS_MAX = 10_000;
 
 /** Channels whose newest seq a node remembers for the others. */

@@ -30,6 +30,8 @@ export interface Scene {
   readonly touchedClients: string[];
   /** Writes down how long after the beginning all nodes knew of the fault. */
   noticed(): void;
+  /** Writes down that the fault is over, where `run` still has something to do after it. */
+  over(): void;
 }
 
 /** Something that goes wrong. */
@@ -42,8 +44,11 @@ export interface Fault {
   readonly need?: FaultNeed;
   /** Names of nodes that it does not touch. */
   readonly bystanders: readonly string[];
-  /** Whether nodes must lose each other over it. Otherwise they must not. */
-  readonly isNoticed: boolean;
+  /**
+   * Within how many ms of its beginning all nodes must know of it, of so long a node timeout. Where
+   * it is left out, nodes must not lose each other.
+   */
+  readonly noticedInMs?: (nodeTimeoutMs: number) => number;
   /** Within what time after its end every node has every other, and every client hears every other. */
   readonly convergesInMs: number;
   /** Does it, and returns when it is over. */
@@ -55,7 +60,7 @@ export const NODE_NAMES = ["a", "b", "c"] as const;
 
 /** Waits for so long: what a fault lasts is time. */
 export function pass(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)));
 }
 
 /** Waits until every one of these nodes has lost every one of those. */

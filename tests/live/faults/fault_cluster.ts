@@ -109,11 +109,22 @@ export class FaultCluster {
     throw new Error(`${member.life.node} ended with ${JSON.stringify(exit)}`);
   }
 
-  /** Starts a node again where it was, as a new incarnation, and waits until it listens. */
+  /**
+   * Starts a node again where it was, as a new incarnation, and waits until it listens. Clients
+   * come when it is admitted.
+   */
   async restart(member: Member): Promise<void> {
     Object.assign(member, await begin(this.#start, this.#options, member));
     this.#processes.set(member.life, member.process);
     (this.lives as NodeLife[]).push(member.life);
+  }
+
+  /**
+   * Waits until a node has all others, and lets clients connect to it: a subscription is a promise
+   * about the nodes that are connected when it is confirmed.
+   */
+  async admit(member: Member): Promise<void> {
+    await this.agreed();
     member.isServing = true;
   }
 

@@ -149,11 +149,7 @@ class Course {
     await this.#cluster.agreed(fault.convergesInMs + PATIENCE_MS);
     await this.#load.flowed(fault.convergesInMs + PATIENCE_MS);
     this.#convergedMs = performance.now() - this.#endedAt;
-    if (this.#convergedMs > fault.convergesInMs) {
-      this.findings.push(
-        `converged after ${Math.round(this.#convergedMs)} ms, not within ${fault.convergesInMs}`,
-      );
-    }
+    this.#limit("converged", this.#convergedMs, fault.convergesInMs);
     await pass(loadedAt + ms - performance.now());
     await this.#load.settle();
   }
@@ -196,16 +192,24 @@ class Course {
       holdMs,
       touchedClients: this.#touchedClients,
       noticed: () => this.#noticedMs = performance.now() - this.#startedAt,
+      over: () => this.#endedAt = performance.now(),
     });
-    this.#endedAt = performance.now();
+    if (this.#endedAt === Infinity) this.#endedAt = performance.now();
+    const limitMs = fault.noticedInMs?.(options.nodeTimeoutMs) ?? Infinity;
+    this.#limit("noticed", this.#noticedMs, limitMs);
+  }
+
+  #limit(what: string, ms: number | undefined, limitMs: number): void {
+    if (ms === undefined || ms <= limitMs) return;
+    this.findings.push(`${what} after ${Math.round(ms)} ms, not within ${limitMs}`);
   }
 
   #evidence(): Evidence {
-    const { isNoticed, bystanders } = this.#stage.fault;
+    const { noticedInMs, bystanders } = this.#stage.fault;
     const record: FaultRecord = {
       startedAt: this.#startedAt,
       endedAt: this.#endedAt,
-      isNoticed,
+      isNoticed: noticedInMs !== undefined,
       bystanders,
       touchedClients: this.#touchedClients,
     };

@@ -10,9 +10,9 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     name: "kill",
     promise: "P8: a node that is killed is gone within 1 s, and its successor is a new node",
     bystanders: ["a", "c"],
-    isNoticed: true,
+    noticedInMs: () => 1_000,
     convergesInMs: 5_000,
-    run: async ({ cluster, load, noticed }) => {
+    run: async ({ cluster, load, noticed, over }) => {
       const member = cluster.member("b");
       const { life } = member;
       const killed = cluster.crash(member);
@@ -20,6 +20,8 @@ export const PROCESS_FAULTS: readonly Fault[] = [
       noticed();
       await killed;
       await cluster.restart(member);
+      over();
+      await cluster.admit(member);
       await load.join(member);
     },
   },
@@ -27,7 +29,6 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     name: "short freeze",
     promise: "P8: nodes that are frozen for less than the node timeout stay, and miss nothing",
     bystanders: [],
-    isNoticed: false,
     convergesInMs: 5_000,
     run: async ({ cluster, nodeTimeoutMs, holdMs }) => {
       const untilMs = performance.now() + holdMs;
@@ -44,11 +45,11 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     name: "long freeze",
     promise: "P8: a node that is frozen for longer is down once and back once, and misses nothing",
     bystanders: ["a", "c"],
-    isNoticed: true,
+    noticedInMs: (nodeTimeoutMs) => nodeTimeoutMs + 500,
     convergesInMs: 10_000,
     run: async ({ cluster, nodeTimeoutMs, holdMs, noticed }) => {
       const member = cluster.member("b");
-      const thawAt = performance.now() + Math.max(holdMs, nodeTimeoutMs + 1_000);
+      const thawAt = performance.now() + Math.max(holdMs, nodeTimeoutMs);
       member.isServing = false;
       member.process.kill("SIGSTOP");
       await cluster.lost(member.life, cluster.others(member), "timed_out");
@@ -62,9 +63,9 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     name: "rolling restart",
     promise: "P4, P8: a rolling restart loses nothing that a node has taken",
     bystanders: [],
-    isNoticed: true,
+    noticedInMs: () => 1_000,
     convergesInMs: 5_000,
-    run: async ({ cluster, load, holdMs, noticed }) => {
+    run: async ({ cluster, load, holdMs, noticed, over }) => {
       for (const [index, member] of cluster.members.entries()) {
         const { life } = member;
         const left = cluster.leave(member);
@@ -72,8 +73,9 @@ export const PROCESS_FAULTS: readonly Fault[] = [
         if (index === 0) noticed();
         await left;
         await cluster.restart(member);
+        over();
+        await cluster.admit(member);
         await load.join(member);
-        await cluster.agreed();
         if (member !== cluster.members.at(-1)) await pass(holdMs / 10);
       }
     },
@@ -83,7 +85,6 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     promise: "P4: links that are cut again and again while messages flow lose nothing",
     need: "cuttable links",
     bystanders: [],
-    isNoticed: false,
     convergesInMs: 5_000,
     run: async ({ linking, holdMs }) => {
       let count = 0;
@@ -98,7 +99,6 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     name: "slow reader",
     promise: "P10: a client that reads nothing is closed, and slows nobody",
     bystanders: ["a", "b", "c"],
-    isNoticed: false,
     convergesInMs: 5_000,
     run: async ({ cluster, load, touchedClients }) => {
       const deaf = load.clients.find(({ name }) => name.startsWith("b"))!;

@@ -1,0 +1,73 @@
+import { rejects, strictEqual } from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import process from "node:process";
+import { test } from "node:test";
+import { Network, whyNoImpairment, whyNoNetwork } from "./network.ts";
+import { type TestProcess, withProcesses } from "./process.ts";
+
+const PORT = "9000";
+const reason = whyNoNetwork();
+const skip = reason ?? false;
+
+/** Two hosts that send to each other all the time. */
+async function withTalkers(
+  body: (network: Network, talkers: readonly [TestProcess, TestProcess]) => Promise<void>,
+): Promise<void> {
+  const network = new Network(2);
+  try {
+    await withProcesses(async (start) => {
+      const talkers = [0, 1].map((own) => {
+        const [{ within, innerHostname }, other] = [network.hosts[own]!, network.hosts[1 - own]!];
+        const args = [innerHostname, other.innerHostname, PORT];
+        const script = "tests/support/datagram_process.ts";
+        return start({ script, args, within, runtime: "node" });
+      }) as [TestProcess, TestProcess];
+      await Promise.all(talkers.map(hears));
+      await body(network, talkers);
+    });
+  } finally {
+    network.close();
+  }
+}
+
+/** Takes what a talker has heard up to now, then the next that it hears. */
+async function hears(talker: TestProcess): Promise<void> {
+  const isHeard = (line: object): boolean => "heard" in line;
+  for (let isOver = false; !isOver;) {
+    isOver = await talker.line(isHeard, 0).then(() => false, () => true);
+  }
+  await talker.line(isHeard, 1_000);
+}
+
+test("a blocked direction carries nothing, the other one does, and it can be undone", {
+  skip,
+}, async () => {
+  await withTalkers(async (network, [first, second]) => {
+    network.block(0, 1);
+    await rejects(hears(second), /nothing in 1000 ms/);
+    await hears(first);
+    network.unblock();
+    await Promise.all([first, second].map(hears));
+  });
+});
+
+test("packets can be delayed, and all but lost", { skip: whyNoImpairment() ?? false }, async () => {
+  await withTalkers(async (network, [first, second]) => {
+    network.impair({ delayMs: 1, jitterMs: 0, lossPercent: 100 });
+    await Promise.all([first, second].map((each) => rejects(hears(each), /nothing in 1000 ms/)));
+    network.repair();
+    await Promise.all([first, second].map(hears));
+  });
+});
+
+test("nothing is left of a network that was closed, which may be done twice", { skip }, () => {
+  const network = new Network(3);
+  const left = (): number =>
+    ["/run/netns", "/sys/class/net"].flatMap((folder) => readdirSync(folder))
+      .filter((name) => name.includes(`chorus${process.pid}-`) || name.includes(`-${process.pid}-`))
+      .length;
+  strictEqual(left(), 3 + 4);
+  network.close();
+  network.close();
+  strictEqual(left(), 0);
+});

@@ -105,8 +105,9 @@ export class ChannelCore {
     for (const channel of this.#hub.subscribedChannels()) uplink.subscribe(channel, () => {});
   }
 
-  /** Goes on alone. */
+  /** Tells the others what this tick has published, and goes on alone. */
   detach(): void {
+    this.#drive.feed({ kind: "wake" });
     this.#uplink = undefined;
   }
 

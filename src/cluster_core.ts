@@ -142,9 +142,9 @@ export class ClusterCore {
   stop(): PeerView[] {
     const peers = this.peers();
     this.#presence?.farewell();
+    this.#channels?.detach();
     this.#drive?.feed({ kind: "leave" });
     this.#drive?.stop();
-    this.#channels?.detach();
     this.#presence?.detach();
     return peers;
   }

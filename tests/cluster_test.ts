@@ -70,6 +70,20 @@ test("P1: a message published on one node reaches server code on the others", as
   await stopAll(a, b);
 });
 
+test("P1: what was published before a node stops reaches the others, even in the same tick", async () => {
+  const a = await startNode("a");
+  const b = await startNode("b", [a]);
+  await b.cluster.whenReady();
+  const news = b.channels.subscribe("news");
+  await news.confirmed;
+  void a.channels.publish("news", "last words");
+  await a.cluster.stop();
+  if (b.cluster.connectedPeerCount > 0) await once(b.cluster, "peerdisconnected");
+  void b.channels.publish("news", "afterwards");
+  deepStrictEqual(await read(news, 1), ["last words"]);
+  await b.cluster.stop();
+});
+
 test("P9: ready is true with no peers configured, and with peers once one is connected", async () => {
   const a = await startNode("a");
   strictEqual(a.cluster.ready, true);

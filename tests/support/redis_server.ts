@@ -13,6 +13,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
+import { SERVER_CERT, SERVER_KEY } from "./certificate.ts";
 
 const START_TIME_LIMIT_MS = 10_000;
 const STOP_TIME_LIMIT_MS = 3_000;
@@ -33,6 +34,8 @@ export interface RedisServerOptions {
   readonly port?: number;
   /** The default user's password. Default: none. */
   readonly password?: string;
+  /** Speaks TLS at the port, with the certificate of the tests, and nothing else. Default: no. */
+  readonly isTls?: boolean;
   /** Makes it a Sentinel, with these lines of configuration. Default: a server. */
   readonly sentinel?: readonly string[];
 }
@@ -169,16 +172,32 @@ export class RedisServer {
   }
 
   #launch(): Promise<void> {
-    const { flags = [], password, sentinel } = this.#options;
+    const { flags = [], password, sentinel, isTls = false } = this.#options;
     const child = spawn("redis-server", [
       ...(sentinel === undefined ? [] : [this.#configure(sentinel), "--sentinel"]),
-      ...["--port", `${this.#port}`, "--bind", "127.0.0.1", "--dir", this.folder],
+      ...(isTls ? this.#tlsFlags() : ["--port", `${this.#port}`]),
+      ...["--bind", "127.0.0.1", "--dir", this.folder],
       ...["--unixsocket", this.path, "--save", "", "--appendonly", "no"],
       ...(password === undefined ? [] : ["--requirepass", password]),
       ...flags,
     ], { stdio: ["ignore", "pipe", "pipe"] });
     this.#output = [];
     this.#child = child;
+    return this.#untilReady(child);
+  }
+
+  #tlsFlags(): string[] {
+    const cert = join(this.folder, "cert.pem");
+    const key = join(this.folder, "key.pem");
+    writeFileSync(cert, SERVER_CERT);
+    writeFileSync(key, SERVER_KEY);
+    return [
+      ...["--port", "0", "--tls-port", `${this.#port}`, "--tls-auth-clients", "no"],
+      ...["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert],
+    ];
+  }
+
+  #untilReady(child: ChildProcess): Promise<void> {
     return new Promise<void>((resolve, reject) => {
       const fail = (reason: string): void => {
         clearTimeout(timer);
@@ -197,8 +216,8 @@ export class RedisServer {
           fail(error.message);
         });
       });
-      createInterface(child.stderr).on("line", (line) => this.#output.push(line));
-      createInterface(child.stdout).on("line", (line) => {
+      createInterface(child.stderr!).on("line", (line) => this.#output.push(line));
+      createInterface(child.stdout!).on("line", (line) => {
         this.#output.push(line);
         if (!/Ready to accept connections|server is now ready|[+]monitor master/.test(line)) return;
         clearTimeout(timer);

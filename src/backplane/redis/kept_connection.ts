@@ -160,6 +160,11 @@ export class KeptConnection<Ticket>
     const isSharded = isShardedVerb(verb);
     const ledger = isSharded ? this.#sharded : this.#plain;
     const isOn = verb === "SUBSCRIBE" || verb === "SSUBSCRIBE";
+    if (this.#state === CLOSED) {
+      const error = this.#error("closed", "this side closed the connection");
+      if (isOn) this.#outputs.push({ kind: "subscription_failed", channels, isSharded, error });
+      return;
+    }
     const changed = isOn ? ledger.want(channels) : ledger.leave(channels);
     const state = this.#state;
     if (state.name === "connected" && state.upAt !== undefined) {

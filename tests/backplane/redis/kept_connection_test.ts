@@ -314,6 +314,7 @@ test("close sends what waits to be written, fails the rest, and is the end", () 
     ok(down?.kind === "down" && down.error.code === "closed" && down.retryInMs === undefined);
     strictEqual(rig.kept.deadline, undefined);
     rig.command("late", "GET", "x");
-    deepStrictEqual(rig.kinds(), ["failed"]);
+    rig.wants("late");
+    deepStrictEqual(rig.kinds(), ["failed", "subscription_failed"]);
   }
 });

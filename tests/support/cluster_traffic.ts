@@ -191,7 +191,7 @@ export class ClusterTraffic {
   }
 
   async #publish(): Promise<void> {
-    while (this.#isRunning) {
+    while (this.#isRunning && this.#samples.every(({ cluster }) => cluster.health !== "stopped")) {
       for (let round = 0; round < MESSAGES_PER_ROUND; round++, this.#counter++) {
         for (const { name, channels } of this.#samples) {
           for (const channel of this.#channels) {

@@ -20,6 +20,7 @@ const STOP_TIME_LIMIT_MS = 3_000;
 /** Between the look for a free port and Redis's own bind somebody else may take it. */
 const START_ATTEMPTS_MAX = 5;
 const OUTPUT_LINES_SHOWN = 20;
+const PAUSE_MS = 20;
 
 /** Why tests that need a Redis server are skipped here; `false` where they run. CI must have one. */
 export const skipWithoutRedis: string | false = hasRedis() || process.env["CI"] !== undefined
@@ -151,6 +152,15 @@ export class RedisServer {
     clearTimeout(timer);
     process.off("exit", this.#killAtExit);
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Resolves when it has printed a text. */
+  async prints(text: string): Promise<void> {
+    const end = performance.now() + START_TIME_LIMIT_MS;
+    while (!this.output.includes(text)) {
+      if (performance.now() > end) throw new Error(`redis-server has not printed "${text}"`);
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
   }
 
   /** Runs one command with `redis-cli`, over the Unix socket, and returns what it prints. */

@@ -44,6 +44,16 @@ export class SwallowingProxy {
     this.#isSwallowing = isSwallowing;
   }
 
+  /** Reads nothing of the connections that are open now, so that what is sent piles up. */
+  hold(): void {
+    for (const pair of this.#pairs) for (const socket of pair) socket.pause();
+  }
+
+  /** Undoes `hold`. */
+  release(): void {
+    for (const pair of this.#pairs) for (const socket of pair) socket.resume();
+  }
+
   /** Breaks every connection. */
   breakAll(): void {
     for (const pair of this.#pairs) for (const socket of pair) socket.destroy();

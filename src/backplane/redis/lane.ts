@@ -1,10 +1,11 @@
 import { type Machine, type Millis, NO_OUTPUTS, type Wake } from "../../core/machine.ts";
 import { RedisError } from "../../errors.ts";
 import type { TcpAddress } from "../../runtime/tcp.ts";
-import type { WireInput } from "./redis_input.ts";
+import { formatAddress } from "../../runtime/tcp_address.ts";
+import type { DialerInput } from "./dialer_input.ts";
 import type { WireOutput } from "./redis_output.ts";
 import { respItems, respText, type RespValue } from "./resp.ts";
-import { formatPlace, Wire, type WireContext, type WireEvent } from "./wire.ts";
+import { Wire, type WireContext, type WireEvent } from "./wire.ts";
 
 /** How a lane is used. */
 export interface LaneOptions {
@@ -73,7 +74,7 @@ const ELSEWHERE: readonly RedisError["code"][] = ["moved", "ask", "cluster_down"
  * the one connection through the server to the other. A connection that is there and hears no
  * canary is deaf, and built anew.
  */
-export class Lane implements Machine<WireInput | Wake, LaneOutput> {
+export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
   readonly #options: LaneOptions;
   readonly #commands: Wire<Ticket>;
   readonly #listener: Wire<Ticket>;
@@ -108,7 +109,7 @@ export class Lane implements Machine<WireInput | Wake, LaneOutput> {
 
   /** The server, as `"host:port"` or a path. */
   get place(): string {
-    return formatPlace(this.#options.address);
+    return formatAddress(this.#options.address);
   }
 
   /** Whether messages come through. */
@@ -155,7 +156,7 @@ export class Lane implements Machine<WireInput | Wake, LaneOutput> {
   }
 
   /** Applies one input. */
-  handle(input: WireInput | Wake, now: Millis): void {
+  handle(input: DialerInput | Wake, now: Millis): void {
     if (this.#isClosed) return;
     this.#commands.handle(input, now);
     this.#listener.handle(input, now);

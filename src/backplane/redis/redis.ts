@@ -1,19 +1,21 @@
 import { ByteWriter } from "../../core/byte_writer.ts";
 import { type Machine, type Millis, NO_OUTPUTS, type Wake } from "../../core/machine.ts";
 import type { NodeId } from "../../core/node.ts";
+import { formatAddress } from "../../runtime/tcp_address.ts";
 import type { BackplaneState, BackplaneStats } from "../backplane.ts";
 import { explain } from "./access_line.ts";
 import { Lane, type LaneOutput } from "./lane.ts";
 import { Outbox } from "./outbox.ts";
 import { decodePacket, encodePacket, isFrom, PACKET_TYPE, type PacketBody } from "./packet.ts";
 import { RedisCounts } from "./redis_counts.ts";
-import type { RedisInput, WireInput } from "./redis_input.ts";
+import type { DialerInput } from "./dialer_input.ts";
+import type { RedisInput } from "./redis_input.ts";
 import { RedisNames } from "./redis_names.ts";
 import type { RedisSettings } from "./redis_options.ts";
 import type { RedisOutput, WireOutput } from "./redis_output.ts";
 import { ABSENCE_CHECK_MS, Roster, type RosterOutput } from "./roster.ts";
 import type { Topology, TopologyOutput } from "./topology.ts";
-import { formatPlace, type WireContext } from "./wire.ts";
+import type { WireContext } from "./wire.ts";
 
 /** Who this node is, and what it needs of the world. */
 export interface RedisContext {
@@ -30,6 +32,8 @@ type Phase = "starting" | "running" | "left";
 const TICK_MS = ABSENCE_CHECK_MS;
 /** A break that heals sooner is no state to report: the peers are told anew, and that is all. */
 const GRACE_MS = 1_000;
+/** How long it may take from an attempt to connect to subscriptions that are confirmed. */
+const CONNECT_MS = 1_500;
 
 /**
  * A node's way to the others over Redis: who is there, what is subscribed to, what is published.
@@ -67,7 +71,7 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
     this.#settings = settings;
     this.#topology = topology;
     this.#names = new RedisNames(settings.channel);
-    this.#roster = new Roster(context.id);
+    this.#roster = new Roster(context.id, settings.reconnectMaxMs + CONNECT_MS);
     this.#idBytes = new TextEncoder().encode(context.id);
     this.#tickAt = now + TICK_MS;
     this.#brokenSince = now;
@@ -137,14 +141,16 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
     }
   }
 
-  #onWire(input: WireInput, now: Millis): void {
+  #onWire(input: DialerInput, now: Millis): void {
     if (input.kind === "bytes") this.#counts.bytesIn += input.chunk.byteLength;
-    const owner = this.#wires.get(input.wire);
-    if (input.kind === "ended" || input.kind === "dial_failed") this.#wires.delete(input.wire);
+    const owner = this.#wires.get(input.connection);
+    if (input.kind === "ended" || input.kind === "dial_failed") {
+      this.#wires.delete(input.connection);
+    }
     if (owner !== undefined) owner.handle(input, now);
     // Its owner is gone: the server is none of ours any more.
     else if (input.kind === "opened") {
-      this.#outputs.push({ kind: "hangup", wire: input.wire, isGraceful: false });
+      this.#outputs.push({ kind: "hangup", connection: input.connection, isGraceful: false });
     }
   }
 
@@ -201,16 +207,16 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
 
   #laneOf(channel: string): Lane | undefined {
     const address = this.#topology.addressOf(channel);
-    return address === undefined ? undefined : this.#lanes.get(formatPlace(address));
+    return address === undefined ? undefined : this.#lanes.get(formatAddress(address));
   }
 
   // The servers in charge are others than before, or may be.
   #reroute(now: Millis): void {
     const { addresses, isSharded, isMasterOnly } = this.#topology;
-    const wanted = new Set(addresses.map(formatPlace));
+    const wanted = new Set(addresses.map(formatAddress));
     for (const [place, lane] of this.#lanes) if (!wanted.has(place)) this.#closeLane(lane, now);
     for (const address of addresses) {
-      const place = formatPlace(address);
+      const place = formatAddress(address);
       if (this.#lanes.has(place)) continue;
       const canary = this.#canaryFor(place);
       const encodeCanary = (number: number): Uint8Array => this.#encode({ kind: "canary", number });
@@ -239,7 +245,7 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
     for (let number = 0;; number++) {
       const channel = number === 0 ? this.#names.node(id) : this.#names.canary(id, number);
       const address = this.#topology.addressOf(channel);
-      if (address === undefined || formatPlace(address) === place) return channel;
+      if (address === undefined || formatAddress(address) === place) return channel;
     }
   }
 
@@ -323,7 +329,7 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
       case "message":
         return this.#onMessage(lane, output.payload, now);
       case "dial":
-        this.#wires.set(output.wire, lane);
+        this.#wires.set(output.connection, lane);
         return this.#perform(output);
       case "write":
       case "hangup":
@@ -359,7 +365,7 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   #onTopology(output: TopologyOutput, now: Millis): void {
     switch (output.kind) {
       case "dial":
-        this.#wires.set(output.wire, this.#topology);
+        this.#wires.set(output.connection, this.#topology);
         return this.#perform(output);
       case "write":
       case "hangup":

@@ -2,11 +2,10 @@ import { type Drive, drive } from "../../core/drive.ts";
 import type { NodeId } from "../../core/node.ts";
 import { createPrng } from "../../core/prng.ts";
 import { systemClock } from "../../runtime/clock.ts";
-import { systemRandomBytes } from "../../runtime/crypto.ts";
-import { loadTcp } from "../../runtime/load_tcp.ts";
-import type { Tcp, TcpConnection, TcpHandler } from "../../runtime/tcp.ts";
+import { systemSeed } from "../../runtime/crypto.ts";
 import type { Backplane, BackplaneHandler, BackplaneStats } from "../backplane.ts";
 import { DEFAULT_CONNECTION_SETTINGS } from "./connection_settings.ts";
+import { RedisDialer } from "./redis_dialer.ts";
 import { Redis as RedisMachine } from "./redis.ts";
 import type { RedisInput } from "./redis_input.ts";
 import { type RedisOptions, type RedisSettings, resolveRedisOptions } from "./redis_options.ts";
@@ -39,7 +38,6 @@ export function redis(options: RedisOptions = {}): Backplane {
 
 /** How long a goodbye may take to leave, before the connections are dropped. */
 const GOODBYE_MS = 500;
-const HIGHEST_SEED = 0xffff_ffff;
 
 interface Starting {
   readonly resolve: () => void;
@@ -51,14 +49,12 @@ class RedisBackplane implements Backplane {
   // Nobody can tell who else uses the server: a first node is as good as any.
   readonly expectsPeers = false;
   readonly #settings: RedisSettings;
-  readonly #connections = new Map<number, TcpConnection>();
-  #wireCount = 0;
+  readonly #dialer = new RedisDialer((input) => this.#drive?.feed(input));
+  #connectionCount = 0;
   #machine: RedisMachine | undefined;
   #drive: Drive<RedisInput> | undefined;
-  #tcp: Tcp | undefined;
   #handler: BackplaneHandler | undefined;
   #starting: Starting | undefined;
-  #emptied: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
   #isStopping = false;
 
@@ -68,7 +64,6 @@ class RedisBackplane implements Backplane {
 
   async start(id: NodeId, name: string, handler: BackplaneHandler): Promise<void> {
     this.#handler = handler;
-    this.#tcp = await loadTcp();
     if (this.#isStopping) return;
     const wires = this.#createWires(id);
     const now = systemClock.now();
@@ -115,17 +110,7 @@ class RedisBackplane implements Backplane {
     this.#drive?.feed({ kind: "leave" });
     this.#drive?.stop();
     this.#starting?.resolve();
-    if (this.#connections.size === 0) return;
-    await new Promise<void>((resolve) => {
-      const cancel = systemClock.setTimer(GOODBYE_MS, () => {
-        for (const connection of this.#connections.values()) connection.destroy();
-        resolve();
-      });
-      this.#emptied = () => {
-        cancel();
-        resolve();
-      };
-    });
+    await this.#dialer.end(GOODBYE_MS);
   }
 
   #createWires(id: NodeId): WireContext {
@@ -143,24 +128,8 @@ class RedisBackplane implements Backplane {
       tls: access.tls,
       reconnectMinMs: times.reconnectMinMs,
       reconnectMaxMs: times.reconnectMaxMs,
-      prng: createPrng(Math.floor(systemRandom() * HIGHEST_SEED)),
-      nextNumber: () => ++this.#wireCount,
-    };
-  }
-
-  #open(wire: number, connection: TcpConnection): TcpHandler {
-    this.#connections.set(wire, connection);
-    const feed = (input: RedisInput): void => this.#drive?.feed(input);
-    if (this.#isStopping) connection.destroy();
-    else feed({ kind: "opened", wire });
-    return {
-      data: (chunk) => feed({ kind: "bytes", wire, chunk }),
-      drain: () => feed({ kind: "queued", wire, byteLength: 0 }),
-      end: (cause) => {
-        this.#connections.delete(wire);
-        feed({ kind: "ended", wire, cause });
-        if (this.#connections.size === 0) this.#emptied?.();
-      },
+      prng: createPrng(systemSeed()),
+      nextNumber: () => ++this.#connectionCount,
     };
   }
 
@@ -168,15 +137,16 @@ class RedisBackplane implements Backplane {
     const handler = this.#handler!;
     switch (output.kind) {
       case "write":
-        return this.#write(output.wire, output.parts);
+        return this.#dialer.write(output.connection, output.parts);
       case "received":
         return handler.received(output.node, output.payload);
-      case "dial":
-        return void this.#dial(output);
-      case "hangup": {
-        const connection = this.#connections.get(output.wire);
-        return output.isGraceful ? connection?.close() : connection?.destroy();
+      case "dial": {
+        const { connection, address, tls } = output;
+        const { connectTimeoutMs: timeoutMs } = this.#settings;
+        return void this.#dialer.dial(connection, { address, tls, timeoutMs });
       }
+      case "hangup":
+        return this.#dialer.hangup(output.connection, output.isGraceful);
       case "up":
         return handler.up(output.node);
       case "down":
@@ -202,30 +172,4 @@ class RedisBackplane implements Backplane {
     this.#starting?.reject(error);
     void this.stop();
   }
-
-  #write(wire: number, parts: readonly Uint8Array[]): void {
-    const connection = this.#connections.get(wire);
-    if (connection === undefined) return;
-    let isTaken = true;
-    for (const part of parts) isTaken = connection.write(part);
-    if (isTaken) return;
-    this.#drive?.feed({ kind: "queued", wire, byteLength: connection.queuedBytes });
-  }
-
-  async #dial(output: RedisOutput & { readonly kind: "dial" }): Promise<void> {
-    const { wire, address, tls } = output;
-    const { connectTimeoutMs: timeoutMs } = this.#settings;
-    try {
-      await this.#tcp!.connect(address, { timeoutMs, tls }, (connection) => {
-        return this.#open(wire, connection);
-      });
-    } catch (cause) {
-      this.#drive?.feed({ kind: "dial_failed", wire, cause });
-    }
-  }
-}
-
-function systemRandom(): number {
-  const [a, b, c, d] = systemRandomBytes(4);
-  return ((a! << 24 | b! << 16 | c! << 8 | d!) >>> 0) / 2 ** 32;
 }

@@ -82,9 +82,10 @@ export interface RedisOptions {
    */
   readonly reconnectMinMs?: Millis | undefined;
   /**
-   * The longest pause before a lost connection is tried again, in ms.
+   * The longest pause before a lost connection is tried again, in ms. Well below the cluster's
+   * `nodeTimeoutMs`: after a break of the server, who is not back by then counts as down.
    *
-   * @default {5000}
+   * @default {2000}
    */
   readonly reconnectMaxMs?: Millis | undefined;
   /**
@@ -180,7 +181,7 @@ export function resolveRedisOptions(options: RedisOptions = {}): RedisSettings {
   requireOnce(options, url);
   const topology = resolveTopology(options, url);
   requireDatabase(options.database ?? url?.database ?? 0, topology.kind);
-  const { connectTimeoutMs = 3_000, reconnectMinMs = 100, reconnectMaxMs = 5_000 } = options;
+  const { connectTimeoutMs = 3_000, reconnectMinMs = 100, reconnectMaxMs = 2_000 } = options;
   const { queueBytesMax = 64 * 1024 * 1024 } = options;
   return Object.freeze({
     topology: Object.freeze(topology),

@@ -2,18 +2,18 @@ import type { NodeId } from "../../core/node.ts";
 import type { TcpAddress, TcpTls } from "../../runtime/tcp.ts";
 import type { BackplaneState, NodeIdentity, PathLoss } from "../backplane.ts";
 
-/** What is asked of the one who holds the sockets. */
+/** What is asked of the dialer. */
 export type WireOutput =
-  /** Open a connection, and name it by this number. */
+  /** Open a connection under this number. */
   | {
     readonly kind: "dial";
-    readonly wire: number;
+    readonly connection: number;
     readonly address: TcpAddress;
     readonly tls: TcpTls | undefined;
   }
-  | { readonly kind: "write"; readonly wire: number; readonly parts: readonly Uint8Array[] }
+  | { readonly kind: "write"; readonly connection: number; readonly parts: readonly Uint8Array[] }
   /** End the connection: after what was written, or now. */
-  | { readonly kind: "hangup"; readonly wire: number; readonly isGraceful: boolean };
+  | { readonly kind: "hangup"; readonly connection: number; readonly isGraceful: boolean };
 
 /** What a Redis backplane asks of its driver, and tells its owner. */
 export type RedisOutput =

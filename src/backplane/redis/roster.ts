@@ -28,8 +28,6 @@ interface Peer {
 export const ABSENCE_CHECK_MS = 150;
 /** A node whose subscription was absent for so long, at each look, is gone: its process or its link. */
 export const ABSENCE_MS = 300;
-/** After a break everybody subscribes anew, and absence proves nothing for a while. */
-export const TRUST_AFTER_MS = 3_000;
 const ANNOUNCE_MS = 5_000;
 const ASK_AGAIN_MS = 1_000;
 const REPORTS_MAX = 10;
@@ -52,6 +50,7 @@ const STRANGERS_MAX = 1_000;
  */
 export class Roster {
   readonly #self: NodeId;
+  readonly #trustAfterMs: Millis;
   readonly #peers = new Map<NodeId, Peer>();
   readonly #left = new Set<NodeId>();
   readonly #strangers = new Map<NodeId, Millis>();
@@ -60,9 +59,16 @@ export class Roster {
   #trustedFrom: Millis = Infinity;
   #announceAt: Millis = Infinity;
 
-  /** Starts unheard. */
-  constructor(self: NodeId) {
+  /**
+   * Starts unheard.
+   *
+   * @param self This node.
+   * @param trustAfterMs How long absence proves nothing after a break, since everybody subscribes
+   *     anew: longer than the longest pause before a connection is tried again.
+   */
+  constructor(self: NodeId, trustAfterMs: Millis) {
     this.#self = self;
+    this.#trustAfterMs = trustAfterMs;
   }
 
   /** Nodes that can be reached. */
@@ -93,7 +99,7 @@ export class Roster {
   /** This node's subscriptions are all there: it can be heard, and hears. */
   opened(now: Millis): void {
     this.#isHeard = true;
-    this.#trustedFrom = now + TRUST_AFTER_MS;
+    this.#trustedFrom = now + this.#trustAfterMs;
     this.#announceAt = now + ANNOUNCE_MS;
     this.#tell(undefined, HERE_WANTS.renewal);
   }
@@ -109,7 +115,7 @@ export class Roster {
 
   /** Everybody subscribes anew, as something between them changed: absence proves nothing yet. */
   distrust(now: Millis): void {
-    this.#trustedFrom = Math.max(this.#trustedFrom, now + TRUST_AFTER_MS);
+    this.#trustedFrom = Math.max(this.#trustedFrom, now + this.#trustAfterMs);
     for (const peer of this.#peers.values()) peer.absences = 0;
   }
 

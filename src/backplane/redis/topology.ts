@@ -1,7 +1,7 @@
 import { type Machine, type Millis, NO_OUTPUTS, type Wake } from "../../core/machine.ts";
 import type { RedisError } from "../../errors.ts";
 import type { TcpAddress } from "../../runtime/tcp.ts";
-import type { WireInput } from "./redis_input.ts";
+import type { DialerInput } from "./dialer_input.ts";
 import type { RedisTopology } from "./redis_options.ts";
 import type { WireOutput } from "./redis_output.ts";
 import type { WireContext } from "./wire.ts";
@@ -15,7 +15,7 @@ export type TopologyOutput =
   | { readonly kind: "failed"; readonly error: RedisError };
 
 /** Which servers there are, and which of them is in charge of a channel. */
-export interface Topology extends Machine<WireInput | Wake, TopologyOutput> {
+export interface Topology extends Machine<DialerInput | Wake, TopologyOutput> {
   /** Whether channels are sharded, as in a Redis Cluster. */
   readonly isSharded: boolean;
   /** Whether a server must be a master. */
@@ -46,7 +46,7 @@ export class SingleTopology implements Topology {
     return this.addresses[0];
   }
 
-  handle(_input: WireInput | Wake, _now: Millis): void {}
+  handle(_input: DialerInput | Wake, _now: Millis): void {}
 
   take(): TopologyOutput[] {
     return NO_OUTPUTS;

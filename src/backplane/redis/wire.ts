@@ -2,14 +2,14 @@ import { type Machine, type Millis, NO_OUTPUTS, type Wake } from "../../core/mac
 import type { Prng } from "../../core/prng.ts";
 import { RedisError } from "../../errors.ts";
 import type { TcpAddress, TcpTls } from "../../runtime/tcp.ts";
-import { formatAddress } from "../mesh/address.ts";
+import { formatAddress } from "../../runtime/tcp_address.ts";
 import type { RedisCommand } from "./command_writer.ts";
 import { Connection } from "./connection.ts";
 import type { SubscriptionVerb } from "./subscription_verb.ts";
 import type { ConnectionOutput } from "./connection_output.ts";
 import type { ConnectionSettings } from "./connection_settings.ts";
 import type { ServerIdentity } from "./handshake.ts";
-import type { WireInput } from "./redis_input.ts";
+import type { DialerInput } from "./dialer_input.ts";
 import type { WireOutput } from "./redis_output.ts";
 
 /** What all wires of a node share. */
@@ -50,7 +50,7 @@ type State<Ticket> =
  *    ^---------------failed-----'
  * ```
  */
-export class Wire<Ticket> implements Machine<WireInput | Wake, WireEvent<Ticket>> {
+export class Wire<Ticket> implements Machine<DialerInput | Wake, WireEvent<Ticket>> {
   readonly #context: WireContext;
   #address: TcpAddress;
   #number = 0;
@@ -79,7 +79,7 @@ export class Wire<Ticket> implements Machine<WireInput | Wake, WireEvent<Ticket>
 
   /** The server, as `"host:port"` or a path. */
   get place(): string {
-    return formatPlace(this.#address);
+    return formatAddress(this.#address);
   }
 
   /** The server, while it takes commands. */
@@ -106,9 +106,9 @@ export class Wire<Ticket> implements Machine<WireInput | Wake, WireEvent<Ticket>
   }
 
   /** Applies one input. One that is about an earlier connection is ignored. */
-  handle(input: WireInput | Wake, now: Millis): void {
+  handle(input: DialerInput | Wake, now: Millis): void {
     if (input.kind === "wake") return this.#wake(now);
-    if (input.wire !== this.#number) return;
+    if (input.connection !== this.#number) return;
     const state = this.#state;
     switch (input.kind) {
       case "opened":
@@ -137,7 +137,7 @@ export class Wire<Ticket> implements Machine<WireInput | Wake, WireEvent<Ticket>
     this.#address = address;
     if (this.#state.name === "closed") return;
     if (this.#state.name === "open") {
-      this.#outputs.push({ kind: "hangup", wire: this.#number, isGraceful: false });
+      this.#outputs.push({ kind: "hangup", connection: this.#number, isGraceful: false });
       this.#outputs.push({ kind: "down", error });
     }
     this.#wait(now);
@@ -169,13 +169,13 @@ export class Wire<Ticket> implements Machine<WireInput | Wake, WireEvent<Ticket>
     this.#state = { name: "dialling" };
     this.#number = this.#context.nextNumber();
     const { tls } = this.#context;
-    this.#outputs.push({ kind: "dial", wire: this.#number, address: this.#address, tls });
+    this.#outputs.push({ kind: "dial", connection: this.#number, address: this.#address, tls });
   }
 
   #open(now: Millis): void {
     if (this.#state.name !== "dialling") {
       // It was given up while it was dialled.
-      this.#outputs.push({ kind: "hangup", wire: this.#number, isGraceful: false });
+      this.#outputs.push({ kind: "hangup", connection: this.#number, isGraceful: false });
       return;
     }
     const connection = new Connection<Ticket>(this.#context.connection, this.place, now);
@@ -202,10 +202,10 @@ export class Wire<Ticket> implements Machine<WireInput | Wake, WireEvent<Ticket>
   #forward(output: ConnectionOutput<Ticket>): void {
     switch (output.kind) {
       case "write":
-        this.#outputs.push({ kind: "write", wire: this.#number, parts: output.parts });
+        this.#outputs.push({ kind: "write", connection: this.#number, parts: output.parts });
         return;
       case "hangup":
-        this.#outputs.push({ ...output, wire: this.#number });
+        this.#outputs.push({ ...output, connection: this.#number });
         return;
       default:
         this.#outputs.push(output);
@@ -224,8 +224,3 @@ export class Wire<Ticket> implements Machine<WireInput | Wake, WireEvent<Ticket>
 }
 
 const WAKE: Wake = { kind: "wake" };
-
-/** Writes an address for people, and to compare it with others. */
-export function formatPlace(address: TcpAddress): string {
-  return "path" in address ? address.path : formatAddress(address);
-}

@@ -13,7 +13,7 @@ test("without options it is the server on this machine, with all defaults", () =
     channel: "chorus",
     connectTimeoutMs: 3_000,
     reconnectMinMs: 100,
-    reconnectMaxMs: 5_000,
+    reconnectMaxMs: 2_000,
     queueBytesMax: 67_108_864,
   });
   ok(Object.isFrozen(settings) && Object.isFrozen(settings.access));

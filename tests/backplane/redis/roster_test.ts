@@ -1,16 +1,13 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { HERE_WANTS } from "../../../src/backplane/redis/packet.ts";
-import {
-  ABSENCE_CHECK_MS,
-  ABSENCE_MS,
-  Roster,
-  TRUST_AFTER_MS,
-} from "../../../src/backplane/redis/roster.ts";
+import { ABSENCE_CHECK_MS, ABSENCE_MS, Roster } from "../../../src/backplane/redis/roster.ts";
+
+const TRUST_AFTER_MS = 3_000;
 
 /** A roster, a clock, and what came out since it was last asked. */
 class Sample {
-  readonly roster: Roster = new Roster("a~1");
+  readonly roster: Roster = new Roster("a~1", TRUST_AFTER_MS);
   now = 0;
 
   constructor() {
@@ -47,13 +44,13 @@ class Sample {
 }
 
 test("a node that can be heard asks all others to answer, and to begin anew with it", () => {
-  const roster = new Roster("a~1");
+  const roster = new Roster("a~1", TRUST_AFTER_MS);
   roster.opened(0);
   deepStrictEqual(roster.take(), [{ kind: "tell", to: undefined, wants: HERE_WANTS.renewal }]);
 });
 
 test("two nodes that hear of each other say so, and then are silent", () => {
-  const [a, b] = [new Roster("a~1"), new Roster("b~1")];
+  const [a, b] = [new Roster("a~1", TRUST_AFTER_MS), new Roster("b~1", TRUST_AFTER_MS)];
   a.opened(0);
   b.opened(0);
   a.take();

@@ -55,7 +55,6 @@ interface OwnChannel {
 }
 
 interface Waiting {
-  readonly channel: string;
   readonly ticket: unknown;
   readonly giveUpAt: Millis;
 }
@@ -81,7 +80,7 @@ export class Router {
   readonly #unwanted = new Map<string, Millis>();
   // What each version added, until every peer has acknowledged it.
   readonly #additions = new Map<number, readonly string[]>();
-  #waiting: Waiting[] = [];
+  readonly #waiting = new Map<string, Waiting[]>();
   #version = 0;
   #added: string[] = [];
   #removed: string[] = [];
@@ -154,9 +153,14 @@ export class Router {
       this.#outputs.push({ kind: "listen", channel, wanted: true });
     }
     this.#unwanted.delete(channel);
-    const giveUpAt = now + this.#settings.confirmTimeoutMs;
-    if (this.#isConfirmed(own)) this.#outputs.push({ kind: "confirmed", ticket, missing: [] });
-    else this.#waiting.push({ channel, ticket, giveUpAt });
+    if (this.#isConfirmed(own)) {
+      this.#outputs.push({ kind: "confirmed", ticket, missing: [] });
+      return;
+    }
+    const waiting = { ticket, giveUpAt: now + this.#settings.confirmTimeoutMs };
+    const others = this.#waiting.get(channel);
+    if (others === undefined) this.#waiting.set(channel, [waiting]);
+    else others.push(waiting);
   }
 
   /** Nobody here wants the channel any more. It is let go after a while. */
@@ -167,14 +171,14 @@ export class Router {
   /** A backplane delivers a channel to this node. */
   listening(path: number, channel: string): void {
     const own = this.#own.get(channel);
-    if (own?.missingPaths.delete(path) === true) this.#confirm();
+    if (own?.missingPaths.delete(path) === true) this.#confirm(channel);
   }
 
   /** A backplane that is down cannot deliver, and must not hold up what the others can do. */
   pathLost(path: number): void {
     this.#lostPaths.add(path);
     for (const own of this.#own.values()) own.missingPaths.delete(path);
-    this.#confirm();
+    this.#confirmAll();
   }
 
   /** A backplane is back, and delivers what is asked of it from now on. */
@@ -198,7 +202,7 @@ export class Router {
     this.#peers.delete(node);
     for (const channel of peer.channels) this.#lose(node, channel);
     this.#forgetAdditions();
-    this.#confirm();
+    this.#confirmAll();
   }
 
   /** Tells the others what changed in this tick, as one new version. */
@@ -206,7 +210,7 @@ export class Router {
     if (!this.hasNews) return;
     this.#flush();
     // With nobody to answer there is nothing to wait for.
-    this.#confirm();
+    if (this.#peers.size === 0) this.#confirmAll();
   }
 
   /** A node told a change of its interest. */
@@ -291,9 +295,11 @@ export class Router {
       const isExact = seq !== undefined;
       this.#outputs.push({ kind: "head", node, channel, seq: seq ?? ack.floor, isExact });
     }
+    const added = this.#additions.get(ack.version);
     peer.acknowledged = ack.version;
     this.#forgetAdditions();
-    this.#confirm();
+    if (ack.isAll) this.#confirmAll();
+    else for (const channel of added ?? []) this.#confirm(channel);
   }
 
   /** Compares the version in a node's heartbeat with what is known. */
@@ -314,6 +320,7 @@ export class Router {
       if (now < unwantedAt + this.#settings.interestLingerMs) break;
       this.#unwanted.delete(channel);
       this.#own.delete(channel);
+      this.#confirm(channel);
       this.#removed.push(channel);
       this.#outputs.push({ kind: "listen", channel, wanted: false });
     }
@@ -423,27 +430,39 @@ export class Router {
     return true;
   }
 
-  #confirm(): void {
-    if (this.#waiting.length === 0) return;
-    this.#waiting = this.#waiting.filter(({ channel, ticket }) => {
-      const own = this.#own.get(channel);
-      if (own !== undefined && !this.#isConfirmed(own)) return true;
+  #confirmAll(): void {
+    for (const channel of [...this.#waiting.keys()]) this.#confirm(channel);
+  }
+
+  #confirm(channel: string): void {
+    const waiting = this.#waiting.get(channel);
+    if (waiting === undefined) return;
+    const own = this.#own.get(channel);
+    if (own !== undefined && !this.#isConfirmed(own)) return;
+    this.#waiting.delete(channel);
+    for (const { ticket } of waiting) {
       this.#outputs.push({ kind: "confirmed", ticket, missing: [] });
-      return false;
-    });
+    }
   }
 
   /** Stops waiting for subscriptions whose time is up. */
   giveUp(now: Millis): void {
-    if (this.#waiting.length === 0) return;
-    this.#waiting = this.#waiting.filter(({ channel, ticket, giveUpAt }) => {
-      if (now < giveUpAt) return true;
-      const version = this.#own.get(channel)?.version ?? 0;
-      const missing = [...this.#peers].filter(([, peer]) => peer.acknowledged < version);
-      this.#confirmTimeouts++;
-      this.#outputs.push({ kind: "confirmed", ticket, missing: missing.map(([node]) => node) });
-      return false;
-    });
+    for (const [channel, waiting] of [...this.#waiting]) {
+      const open = waiting.filter(({ giveUpAt }) => now < giveUpAt);
+      if (open.length === waiting.length) continue;
+      if (open.length > 0) this.#waiting.set(channel, open);
+      else this.#waiting.delete(channel);
+      for (const { ticket, giveUpAt } of waiting) {
+        if (now >= giveUpAt) this.#abandon(channel, ticket);
+      }
+    }
+  }
+
+  #abandon(channel: string, ticket: unknown): void {
+    const version = this.#own.get(channel)?.version ?? 0;
+    const missing = [...this.#peers].filter(([, peer]) => peer.acknowledged < version);
+    this.#confirmTimeouts++;
+    this.#outputs.push({ kind: "confirmed", ticket, missing: missing.map(([node]) => node) });
   }
 }
 

@@ -4,7 +4,6 @@ import { ClusterNode } from "../../src/cluster/cluster_node.ts";
 import type { ClusterOutput } from "../../src/cluster/cluster_output.ts";
 import type { ClusterSettings } from "../../src/cluster/settings.ts";
 import type { Millis } from "../../src/core/machine.ts";
-import type { Message } from "../../src/core/message.ts";
 import type { NodeId, Position } from "../../src/core/node.ts";
 
 /** Times as a cluster has them by default. */
@@ -175,7 +174,7 @@ export class VirtualNode {
         return this.#listen(output.channel, output.wanted);
       case "rebuild":
         this.rebuilt.push(output.node);
-        return this.#world.rebuild(this, output.node);
+        return this.#world.rebuild(this, output.node, output.path);
       case "peer_connected":
         this.peerEvents.push(`+${output.node}`);
         return;
@@ -237,24 +236,32 @@ export class VirtualCluster {
     return node;
   }
 
-  /** Tells both sides that a path between them is there. */
-  link(left: VirtualNode, right: VirtualNode): void {
-    this.#links.add(`${left.id} ${right.id}`).add(`${right.id} ${left.id}`);
-    for (let path = 0; path < this.paths; path++) {
+  /** Tells both sides that each path between them, or one of them, is there. */
+  link(left: VirtualNode, right: VirtualNode, only?: number): void {
+    for (const path of this.#pathsOf(only)) {
+      this.#links.add(`${left.id} ${right.id} ${path}`).add(`${right.id} ${left.id} ${path}`);
       if (this.#isLost(left, right, path)) continue;
       left.feed({ kind: "path_up", path, node: { id: right.id, name: right.id } });
       right.feed({ kind: "path_up", path, node: { id: left.id, name: left.id } });
     }
   }
 
-  /** Breaks every path between two nodes; what is under way is lost. */
-  unlink(left: VirtualNode, right: VirtualNode, loss: "left" | "refused" | "lost"): void {
-    this.#links.delete(`${left.id} ${right.id}`);
-    this.#links.delete(`${right.id} ${left.id}`);
-    this.#parcels = this.#parcels.filter(({ from, to }) =>
-      !(from === left && to === right) && !(from === right && to === left)
+  /** Breaks each path between two nodes, or one of them; what is under way there is lost. */
+  unlink(
+    left: VirtualNode,
+    right: VirtualNode,
+    loss: "left" | "refused" | "lost",
+    only?: number,
+  ): void {
+    const paths = this.#pathsOf(only);
+    for (const path of paths) {
+      this.#links.delete(`${left.id} ${right.id} ${path}`);
+      this.#links.delete(`${right.id} ${left.id} ${path}`);
+    }
+    this.#parcels = this.#parcels.filter(({ from, to, path }) =>
+      !paths.includes(path) || !(from === left ? to === right : from === right && to === left)
     );
-    for (let path = 0; path < this.paths; path++) {
+    for (const path of paths) {
       if (!left.isDead) left.feed({ kind: "path_down", path, node: right.id, loss });
       if (!right.isDead) right.feed({ kind: "path_down", path, node: left.id, loss: "lost" });
     }
@@ -297,12 +304,12 @@ export class VirtualCluster {
     for (const other of this.nodes) if (other !== node) this.unlink(other, node, "refused");
   }
 
-  rebuild(from: VirtualNode, to: NodeId): void {
+  rebuild(from: VirtualNode, to: NodeId, path: number): void {
     const other = this.nodes.find(({ id }) => id === to);
     if (other === undefined || this.#cuts.has(`${from.id} ${to}`)) return;
     // The other side learns of it when it runs again.
-    this.unlink(from, other, "lost");
-    if (!other.isFrozen && !other.isDead) this.link(from, other);
+    this.unlink(from, other, "lost", path);
+    if (!other.isFrozen && !other.isDead) this.link(from, other, path);
   }
 
   send(from: VirtualNode, output: ClusterOutput & { readonly kind: "send" }): void {
@@ -338,12 +345,17 @@ export class VirtualCluster {
     return next;
   }
 
+  #pathsOf(only: number | undefined): readonly number[] {
+    return only === undefined ? Array.from({ length: this.paths }, (_, path) => path) : [only];
+  }
+
   #isLost(left: VirtualNode, right: VirtualNode, path: number): boolean {
     return [left, right].some(({ id }) => this.#lost.has(`${id} ${path}`));
   }
 
   #post(from: VirtualNode, to: VirtualNode, path: number, payload: Uint8Array): void {
-    if (this.#cuts.has(`${from.id} ${to.id}`) || !this.#links.has(`${from.id} ${to.id}`)) return;
+    const isLinked = this.#links.has(`${from.id} ${to.id} ${path}`);
+    if (!isLinked || this.#cuts.has(`${from.id} ${to.id}`)) return;
     if (this.#isLost(from, to, path)) return;
     const fate = this.tamper({ from: from.id, to: to.id, path, payload });
     if (fate === false) return;
@@ -364,7 +376,13 @@ export class VirtualCluster {
   }
 }
 
-/** The data of messages as subscribers show them. */
-export function lines(channel: string, messages: readonly Pick<Message, "data">[]): string[] {
-  return messages.map(({ data }) => `${channel}:${String(data)}`);
+/** Two nodes that are connected. */
+export function pair(
+  options: ConstructorParameters<typeof VirtualCluster>[0] = {},
+): { world: VirtualCluster; a: VirtualNode; b: VirtualNode } {
+  const world = new VirtualCluster(options);
+  const a = world.add("a~1");
+  const b = world.add("b~1");
+  world.run(100);
+  return { world, a, b };
 }

@@ -67,6 +67,8 @@ export type LinkErrorCode =
   | "frame_invalid"
   /** The peer was silent for longer than the limit. */
   | "peer_silent"
+  /** More waited for the peer than may, though everything that can be repeated was dropped. */
+  | "queue_full"
   /** The connection ended without a goodbye. */
   | "peer_gone"
   /** The peer said goodbye. */

@@ -17,5 +17,11 @@ export const MESH_FRAME_BYTES_MAX = 16_777_216;
 /** Most addresses of nodes that one node remembers: three times the largest mesh that is sensible. */
 export const MESH_ADDRESSES_MAX = 1_000;
 
+/**
+ * Most addresses, known from gossip alone, that a node dials at once: a list of lies must not use
+ * up its file descriptors.
+ */
+export const MESH_DIALS_MAX = 64;
+
 /** Most connections of peers that have not proved the secret yet. Past it the oldest is closed. */
 export const MESH_STRANGERS_MAX = 256;

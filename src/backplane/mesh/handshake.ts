@@ -57,6 +57,16 @@ export interface HandshakeContext {
   readonly writer: ByteWriter;
   /** The nonces of this node's own dials that are under way, in hex: who sees one met itself. */
   readonly ownNonces: Set<string>;
+  /** What this node has to do with another one already. */
+  acquaintance(id: NodeId): Acquaintance;
+}
+
+/** What a node has to do with another one before a handshake is done. */
+export interface Acquaintance {
+  /** Whether there is a link. */
+  readonly isLinked: boolean;
+  /** The token of the last link that broke; empty if none did. */
+  readonly lostToken: string;
 }
 
 /** Which side of a connection this is. */
@@ -68,20 +78,28 @@ export type HandshakeResult =
     readonly kind: "done";
     readonly peer: LinkIdentity;
     readonly version: number;
+    /** Names the link, the same on both sides. */
+    readonly token: string;
+    /** The token of the link that broke before, if the peer dialled for want of one. */
+    readonly predecessor: string;
   }
   | {
     readonly kind: "failed";
     readonly code: LinkErrorCode;
     readonly detail: string;
+    /** The peer, if it has proved who it is. */
+    readonly peer?: NodeId | undefined;
     /** Whether the peer is told: not if it told us, nor if it is no node at all. */
     readonly isTold: boolean;
   };
+
+type HandshakeFailure = HandshakeResult & { readonly kind: "failed" };
 
 type State =
   | { readonly name: "hello" }
   | { readonly name: "proof" }
   | { readonly name: "identity" }
-  | { readonly name: "identity_proof"; readonly peer: LinkIdentity }
+  | { readonly name: "identity_proof"; readonly peer: LinkIdentity; readonly predecessor: string }
   | { readonly name: "over" };
 
 const MAGIC = 0x43484f52;
@@ -89,9 +107,9 @@ const PROOF_BYTES = 32;
 const TEXT_LENGTH_MAX = 300;
 const textEncoder = new TextEncoder();
 const LABEL = {
-  accept: textEncoder.encode("chorus accept\0"),
   dial: textEncoder.encode("chorus dial\0"),
   accepted: textEncoder.encode("chorus accepted\0"),
+  dialled: textEncoder.encode("chorus dialled\0"),
 };
 
 // What one node may tell another about why it hangs up.
@@ -100,6 +118,7 @@ const REFUSALS: readonly LinkErrorCode[] = [
   "secret_wrong",
   "cluster_wrong",
   "self_dialled",
+  "duplicate",
   "frame_invalid",
 ];
 
@@ -110,16 +129,17 @@ const REFUSALS: readonly LinkErrorCode[] = [
  * dialler                                   acceptor
  *   hello: versions, nonce          ->
  *                                   <-      hello: versions, nonce
- *                                   <-      proof "accept" over all of the above
- *   identity                        ->
  *   proof "dial" over all above     ->
  *                                   <-      identity
  *                                   <-      proof "accepted" over all above
+ *   identity, lost link             ->
+ *   proof "dialled" over all above  ->
  * ```
  *
  * Each proof covers every byte before it, both nonces included, under a label of its own: a
  * recorded handshake cannot be replayed, nor a peer's own words be turned against it. Nothing
- * about a node is told before its peer has proved the secret.
+ * about a node is told before its peer has proved the secret, and a stranger that connects gets
+ * no proof with which it could try out secrets by itself.
  */
 export class Handshake {
   readonly #context: HandshakeContext;
@@ -129,6 +149,7 @@ export class Handshake {
   readonly #transcript: Uint8Array[] = [];
   #state: State = { name: "hello" };
   #version = 0;
+  #token = "";
 
   /** Starts one; a dialler speaks first. `outgoing` takes the frames to send. */
   constructor(
@@ -144,19 +165,20 @@ export class Handshake {
     this.#nonce = options.nonce;
     this.#outgoing = options.outgoing;
     if (this.#role === "acceptor") return;
-    context.ownNonces.add(toHex(this.#nonce));
+    this.#token = toHex(this.#nonce);
+    context.ownNonces.add(this.#token);
     this.#sendHello();
   }
 
   /** Forgets what was remembered for it. Safe to call again. */
   close(): void {
     this.#state = { name: "over" };
-    if (this.#role === "dialler") this.#context.ownNonces.delete(toHex(this.#nonce));
+    if (this.#role === "dialler") this.#context.ownNonces.delete(this.#token);
   }
 
   /** Reads one frame. Returns the result once there is one. */
   read(frame: RawFrame): HandshakeResult | undefined {
-    if (frame.type === FRAME_TYPE.refuse) return readRefusal(frame.body);
+    if (frame.type === FRAME_TYPE.refuse) return this.#readRefusal(frame.body);
     switch (this.#state.name) {
       case "hello":
         return this.#expect(frame, FRAME_TYPE.hello) ?? this.#readHello(frame);
@@ -166,7 +188,7 @@ export class Handshake {
         return this.#expect(frame, FRAME_TYPE.identity) ?? this.#readIdentity(frame);
       case "identity_proof":
         return this.#expect(frame, FRAME_TYPE.proof) ??
-          this.#readIdentityProof(frame, this.#state.peer);
+          this.#readIdentityProof(frame, this.#state);
       case "over":
         return undefined;
     }
@@ -180,7 +202,8 @@ export class Handshake {
   #readHello(frame: RawFrame): HandshakeResult | undefined {
     const hello = decodeHello(frame.body);
     if (hello === undefined) return fail("greeting_invalid", "no greeting of a node", false);
-    if (this.#context.ownNonces.has(toHex(hello.nonce))) {
+    // Taken out, so that the dialler knows that a refusal for this reason is no stranger's lie.
+    if (this.#context.ownNonces.delete(toHex(hello.nonce))) {
       return fail("self_dialled", "this node greets itself", true);
     }
     const { min, max } = this.#context.versions;
@@ -190,50 +213,73 @@ export class Handshake {
       return fail("version_unsupported", `versions ${range}, here ${min} to ${max}`, true);
     }
     this.#record(frame);
-    if (this.#role === "dialler") this.#state = { name: "proof" };
-    else {
-      this.#sendHello();
-      this.#sendProof(LABEL.accept);
+    if (this.#role === "dialler") {
+      this.#sendProof(LABEL.dial);
       this.#state = { name: "identity" };
+    } else {
+      this.#token = toHex(hello.nonce);
+      this.#sendHello();
+      this.#state = { name: "proof" };
     }
     return undefined;
   }
 
   #readProof(frame: RawFrame): HandshakeResult | undefined {
-    const failure = this.#verify(frame, LABEL.accept);
+    const failure = this.#verify(frame, LABEL.dial);
     if (failure !== undefined) return failure;
-    this.#sendIdentity();
-    this.#sendProof(LABEL.dial);
+    this.#sendIdentity("");
+    this.#sendProof(LABEL.accepted);
     this.#state = { name: "identity" };
     return undefined;
   }
 
   #readIdentity(frame: RawFrame): HandshakeResult | undefined {
-    const peer = decodeIdentity(frame.body);
-    if (peer === undefined) return fail("frame_invalid", "identity cannot be read", true);
+    const told = decodeIdentity(frame.body);
+    if (told === undefined) return fail("frame_invalid", "identity cannot be read", true);
     this.#record(frame);
-    this.#state = { name: "identity_proof", peer };
+    this.#state = { name: "identity_proof", ...told };
     return undefined;
   }
 
-  #readIdentityProof(frame: RawFrame, peer: LinkIdentity): HandshakeResult {
-    const label = this.#role === "acceptor" ? LABEL.dial : LABEL.accepted;
-    const failure = this.#verify(frame, label);
+  #readIdentityProof(
+    frame: RawFrame,
+    { peer, predecessor }: State & { readonly name: "identity_proof" },
+  ): HandshakeResult {
+    const isDialler = this.#role === "dialler";
+    const failure = this.#verify(frame, isDialler ? LABEL.accepted : LABEL.dialled) ??
+      this.#checkPeer(peer);
     if (failure !== undefined) return failure;
+    if (isDialler) {
+      const { isLinked, lostToken } = this.#context.acquaintance(peer.id);
+      if (isLinked) {
+        return { ...fail("duplicate", "there is a link already", true), peer: peer.id };
+      }
+      this.#sendIdentity(lostToken);
+      this.#sendProof(LABEL.dialled);
+    }
+    return { kind: "done", peer, version: this.#version, token: this.#token, predecessor };
+  }
+
+  #checkPeer(peer: LinkIdentity): HandshakeFailure | undefined {
     const { cluster, id } = this.#context.identity;
     if (peer.cluster !== cluster) {
       const names = `${JSON.stringify(peer.cluster)}, here ${JSON.stringify(cluster)}`;
       return fail("cluster_wrong", `cluster ${names}`, true);
     }
-    if (peer.id === id) return fail("self_dialled", "this node met itself", true);
-    if (this.#role === "acceptor") {
-      this.#sendIdentity();
-      this.#sendProof(LABEL.accepted);
-    }
-    return { kind: "done", peer, version: this.#version };
+    return peer.id === id ? fail("self_dialled", "this node met itself", true) : undefined;
   }
 
-  #verify(frame: RawFrame, label: Uint8Array): HandshakeResult | undefined {
+  // What a refusal says is the peer's word, and only that.
+  #readRefusal(body: Uint8Array): HandshakeFailure {
+    const reader = new ByteReader(body);
+    const text = reader.text();
+    const reason = JSON.stringify(reader.text().slice(0, TEXT_LENGTH_MAX));
+    const code = REFUSALS.find((known) => known === text) ?? "peer_gone";
+    const isLie = code === "self_dialled" && this.#context.ownNonces.has(this.#token);
+    return fail(isLie ? "peer_gone" : code, `refused by the peer: ${reason}`, false);
+  }
+
+  #verify(frame: RawFrame, label: Uint8Array): HandshakeFailure | undefined {
     const { digests, key } = this.#context;
     const expected = digests.hmacSha256(key, label, ...this.#transcript);
     const proof = frame.body.subarray(0, PROOF_BYTES);
@@ -258,13 +304,14 @@ export class Handshake {
     this.#send(FRAME_TYPE.proof, digests.hmacSha256(key, label, ...this.#transcript));
   }
 
-  #sendIdentity(): void {
+  #sendIdentity(lostToken: string): void {
     const { writer, identity } = this.#context;
     writer.text(identity.cluster);
     writer.text(identity.id);
     writer.text(identity.name);
     writer.text(identity.address);
     writer.u32(identity.features);
+    writer.text(lostToken);
     this.#send(FRAME_TYPE.identity, writer.finish());
   }
 
@@ -285,16 +332,7 @@ export function encodeRefusal(writer: ByteWriter, code: LinkErrorCode, reason: s
   return writer.finish();
 }
 
-/** Reads a refusal. What it says is the peer's word, and only that. */
-export function readRefusal(body: Uint8Array): HandshakeResult {
-  const reader = new ByteReader(body);
-  const text = reader.text();
-  const reason = reader.text().slice(0, TEXT_LENGTH_MAX);
-  const code = REFUSALS.find((known) => known === text) ?? "peer_gone";
-  return fail(code, `refused by the peer: ${reason === "" ? "no reason" : reason}`, false);
-}
-
-function fail(code: LinkErrorCode, detail: string, isTold: boolean): HandshakeResult {
+function fail(code: LinkErrorCode, detail: string, isTold: boolean): HandshakeFailure {
   return { kind: "failed", code, detail, isTold };
 }
 
@@ -307,18 +345,21 @@ function decodeHello(body: Uint8Array): { versions: VersionRange; nonce: Uint8Ar
   return reader.failed || nonce.byteLength !== NONCE_BYTES ? undefined : { versions, nonce };
 }
 
-function decodeIdentity(body: Uint8Array): LinkIdentity | undefined {
+function decodeIdentity(
+  body: Uint8Array,
+): { peer: LinkIdentity; predecessor: string } | undefined {
   const reader = new ByteReader(body);
-  const identity = {
+  const peer = {
     cluster: reader.text(),
     id: reader.text(),
     name: reader.text(),
     address: reader.text(),
     features: reader.u32(),
   };
-  const { id, name, address } = identity;
+  const predecessor = reader.text();
+  const { id, name, address } = peer;
   const isLong = Math.max(id.length, name.length, address.length) > TEXT_LENGTH_MAX;
-  return reader.failed || id === "" || isLong ? undefined : identity;
+  return reader.failed || id === "" || isLong ? undefined : { peer, predecessor };
 }
 
 function toHex(bytes: Uint8Array): string {

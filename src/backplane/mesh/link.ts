@@ -54,8 +54,6 @@ type State =
 
 const CLOSED: State = { name: "closed" };
 const NOTHING = new Uint8Array(0);
-// A wake that comes this much later than asked for says that this node stood still.
-const STALL_MS = 1_000;
 
 /**
  * One connection to one peer: handshake, frames, silence.
@@ -79,6 +77,10 @@ export class Link implements Machine<LinkInput, LinkOutput> {
   #wroteAt: Millis;
   #queuedBytes = 0;
   #isDropping = false;
+  #token = "";
+  #predecessor = "";
+  #hasRetired = false;
+  #isRetiredByPeer = false;
   #unknownFrames = 0;
 
   /** Starts the handshake. `address` is for people. */
@@ -113,6 +115,26 @@ export class Link implements Machine<LinkInput, LinkOutput> {
     return this.#state.name === "open" ? this.#state.peer : undefined;
   }
 
+  /** Names the link, the same on both sides; empty until it is open. */
+  get token(): string {
+    return this.#token;
+  }
+
+  /** The token of the link that the peer had before and lost; empty if there was none. */
+  get predecessor(): string {
+    return this.#predecessor;
+  }
+
+  /** Whether this node sends nothing more over it. */
+  get hasRetired(): boolean {
+    return this.#hasRetired;
+  }
+
+  /** Whether the peer sends nothing more over it. */
+  get isRetiredByPeer(): boolean {
+    return this.#isRetiredByPeer;
+  }
+
   /** Bytes that wait for the peer to take them. */
   get queuedBytes(): number {
     return this.#queuedBytes + this.#outgoing.byteLength;
@@ -132,7 +154,7 @@ export class Link implements Machine<LinkInput, LinkOutput> {
       case "queued":
         return this.#onQueued(input.byteLength);
       case "ended":
-        return this.#fail("peer_gone", "the connection ended", input.cause);
+        return this.#onEnded(input.cause);
       case "wake":
         return this.#wake(now);
     }
@@ -149,20 +171,20 @@ export class Link implements Machine<LinkInput, LinkOutput> {
   /**
    * Sends a payload at the end of the tick.
    *
-   * @returns Whether it was taken: one that can be repeated is dropped when too much waits.
+   * @returns Whether it was taken. When too much waits, one that can be repeated is dropped; one
+   *     that cannot may take as much again, and past that ends the link.
    */
   send(payload: Uint8Array, isRepeatable: boolean): boolean {
-    if (this.#state.name !== "open") return true;
+    if (this.#state.name !== "open") return false;
+    const { queueBytesMax } = this.#settings;
     const waiting = this.queuedBytes + payload.byteLength;
-    if (waiting > this.#settings.queueBytesMax) {
-      if (isRepeatable) {
-        this.#isDropping = true;
-        return false;
-      }
-      if (waiting > 2 * this.#settings.queueBytesMax) {
-        this.#fail("peer_silent", `${waiting} bytes wait to be taken`);
-        return true;
-      }
+    if (waiting > queueBytesMax && isRepeatable) {
+      this.#isDropping = true;
+      return false;
+    }
+    if (waiting > 2 * queueBytesMax) {
+      this.#fail("queue_full", `${waiting} bytes wait, at most ${2 * queueBytesMax} may`);
+      return false;
     }
     this.#outgoing.append(FRAME_TYPE.payload, payload);
     return true;
@@ -182,7 +204,16 @@ export class Link implements Machine<LinkInput, LinkOutput> {
 
   /** Says that nothing more is sent over this link. */
   retire(): void {
-    if (this.#state.name === "open") this.#outgoing.append(FRAME_TYPE.retire, NOTHING);
+    if (this.#state.name !== "open") return;
+    this.#hasRetired = true;
+    this.#outgoing.append(FRAME_TYPE.retire, NOTHING);
+  }
+
+  /** Takes out of account a time in which this node stood still: it is no silence of the peer's. */
+  excuse(stallMs: Millis): void {
+    this.#heardAt += stallMs;
+    if (this.#state.name !== "greeting") return;
+    this.#state = { ...this.#state, until: this.#state.until + stallMs };
   }
 
   /** Ends the link: with a goodbye if this node leaves the cluster. */
@@ -221,6 +252,7 @@ export class Link implements Machine<LinkInput, LinkOutput> {
       case FRAME_TYPE.ping:
         return;
       case FRAME_TYPE.retire:
+        this.#isRetiredByPeer = true;
         this.#outputs.push({ kind: "retired" });
         return;
       case FRAME_TYPE.goodbye:
@@ -236,6 +268,8 @@ export class Link implements Machine<LinkInput, LinkOutput> {
     this.#state.handshake.close();
     if (result.kind === "done") {
       this.#state = { name: "open", peer: result.peer };
+      this.#token = result.token;
+      this.#predecessor = result.predecessor;
       this.#reader.lengthMax = MESH_FRAME_BYTES_MAX;
       this.#outputs.push({ kind: "up", peer: result.peer });
       return;
@@ -245,7 +279,7 @@ export class Link implements Machine<LinkInput, LinkOutput> {
       this.#outgoing.append(FRAME_TYPE.refuse, encodeRefusal(writer, result.code, result.detail));
       this.#outputs.push({ kind: "write", parts: this.#outgoing.take(Infinity) });
     }
-    this.#end(result.code, result.detail, { isGraceful: true });
+    this.#end(result.code, result.detail, { isGraceful: true, peer: result.peer });
   }
 
   #readPeers(body: Uint8Array): void {
@@ -267,10 +301,6 @@ export class Link implements Machine<LinkInput, LinkOutput> {
   }
 
   #wake(now: Millis): void {
-    const { deadline } = this;
-    if (deadline === undefined) return;
-    // Time in which this node stood still is no silence of the peer's.
-    if (deadline > 0 && now > deadline + STALL_MS) this.#heardAt += now - deadline;
     if (this.#state.name === "greeting") {
       if (now < this.#state.until) return;
       const { handshakeTimeoutMs } = this.#settings;
@@ -281,6 +311,12 @@ export class Link implements Machine<LinkInput, LinkOutput> {
     }
     if (now >= this.#wroteAt + PING_INTERVAL_MS) this.#outgoing.append(FRAME_TYPE.ping, NOTHING);
     this.#flush(now);
+  }
+
+  #onEnded(cause: unknown): void {
+    const isSpent = this.#hasRetired && this.#isRetiredByPeer;
+    if (isSpent) this.#fail("duplicate", "another link is kept");
+    else this.#fail("peer_gone", "the connection ended", cause);
   }
 
   #flush(now: Millis): void {
@@ -296,11 +332,15 @@ export class Link implements Machine<LinkInput, LinkOutput> {
   #end(
     code: LinkErrorCode,
     detail: string,
-    end: { readonly isGraceful: boolean; readonly cause?: unknown },
+    end: {
+      readonly isGraceful: boolean;
+      readonly cause?: unknown;
+      readonly peer?: NodeId | undefined;
+    },
   ): void {
     if (this.#state === CLOSED) return;
     if (this.#state.name === "greeting") this.#state.handshake.close();
-    const peer = this.peer?.id;
+    const peer = this.peer?.id ?? end.peer;
     this.#state = CLOSED;
     const who = peer === undefined ? this.#address : `${peer} at ${this.#address}`;
     const { cause, isGraceful } = end;

@@ -1,18 +1,19 @@
 import { type Drive, drive } from "../../core/drive.ts";
 import type { NodeId } from "../../core/node.ts";
 import { createPrng } from "../../core/prng.ts";
-import { ClusterError, LinkError, TcpError } from "../../errors.ts";
+import { ClusterError, TcpError } from "../../errors.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { systemDigests, systemRandomBytes, systemSeed } from "../../runtime/crypto.ts";
 import { resolveAll } from "../../runtime/dns.ts";
 import { loadTcp } from "../../runtime/load_tcp.ts";
 import type { Tcp, TcpConnection, TcpHandler, TcpListener } from "../../runtime/tcp.ts";
 import type { Backplane, BackplaneHandler, BackplaneStats } from "../backplane.ts";
-import { formatAddress, type HostPort, isWildcard } from "./address.ts";
+import { formatAddress, isWildcard } from "./address.ts";
 import { Mesh as MeshMachine } from "./mesh.ts";
 import type { MeshInput } from "./mesh_input.ts";
 import type { MeshOutput } from "./mesh_output.ts";
 import { type MeshOptions, type MeshSettings, resolveMeshOptions } from "./mesh_options.ts";
+import type { DialPlace } from "./targets.ts";
 
 export type { MeshOptions };
 
@@ -213,8 +214,9 @@ class MeshBackplane implements Mesh {
     this.#drive?.feed({ kind: "queued", link, byteLength: connection.queuedBytes });
   }
 
-  async #dial(place: HostPort, address: string): Promise<void> {
-    const { connectTimeoutMs: timeoutMs, tls } = this.#settings;
+  async #dial(place: DialPlace, address: string): Promise<void> {
+    const { connectTimeoutMs: timeoutMs } = this.#settings;
+    const tls = this.#settings.tls && { serverName: place.serverName, ...this.#settings.tls };
     try {
       await this.#tcp!.connect(place, { timeoutMs, tls }, (connection) => {
         return this.#open(connection, address);
@@ -226,12 +228,14 @@ class MeshBackplane implements Mesh {
   }
 
   async #resolve(hostname: string): Promise<void> {
-    const addresses = await resolveAll(hostname).catch((cause: unknown) => {
-      const message = `Cannot link with ${hostname}: it has no address`;
-      this.#handler?.fault(new LinkError("connect_failed", message, { address: hostname, cause }));
-      return [];
-    });
-    this.#drive?.feed({ kind: "resolved", hostname, addresses });
+    let addresses: readonly string[] = [];
+    let cause: unknown;
+    try {
+      addresses = await resolveAll(hostname);
+    } catch (error) {
+      cause = error;
+    }
+    this.#drive?.feed({ kind: "resolved", hostname, addresses, cause });
   }
 }
 

@@ -11,6 +11,8 @@ export class MeshCounts {
   dials = 0;
   /** Connections that could not be opened. */
   dialsFailed = 0;
+  /** Names that could not be looked up. */
+  lookupsFailed = 0;
   /** Payloads received. */
   payloadsIn = 0;
   /** Payloads sent. */
@@ -25,6 +27,8 @@ export class MeshCounts {
   strangersTurnedAway = 0;
   /** Frames of types that this version does not know. */
   framesUnknown = 0;
+  /** Time in which this node stood still, in ms. */
+  stalledMs = 0;
   readonly #faults = new Map<LinkErrorCode, number>();
 
   /** Counts a link that ended for this reason. */

@@ -29,8 +29,13 @@ export type MeshInput =
     readonly isReset: boolean;
     readonly cause: unknown;
   }
-  /** Answers `resolve`; without addresses if it failed. */
-  | { readonly kind: "resolved"; readonly hostname: string; readonly addresses: readonly string[] }
+  /** Answers `resolve`; without addresses if it failed, and then with a cause. */
+  | {
+    readonly kind: "resolved";
+    readonly hostname: string;
+    readonly addresses: readonly string[];
+    readonly cause?: unknown;
+  }
   | {
     readonly kind: "send";
     readonly nodes: Iterable<NodeId> | undefined;

@@ -1,18 +1,25 @@
+import { MESH_ADDRESSES_MAX, MESH_DIALS_MAX } from "../../core/limits.ts";
 import type { Millis } from "../../core/machine.ts";
 import type { NodeId } from "../../core/node.ts";
 import type { Prng } from "../../core/prng.ts";
 import { formatAddress, type HostPort } from "./address.ts";
 import type { MeshSettings } from "./mesh_options.ts";
 
+/** A place to dial, and how it was found. */
+export interface DialPlace extends HostPort {
+  /** The name whose address it is, if it was looked up: what a certificate must show. */
+  readonly serverName?: string | undefined;
+}
+
 /** An address that may be dialled. */
 interface Target {
-  readonly place: HostPort;
-  /** Whether the operator named it, or a name that stands for it. */
+  readonly place: DialPlace;
+  /** Whether the operator named it. */
   isSeed: boolean;
+  /** Whether a node was met there, or is linked and says that it is there. */
+  isProven: boolean;
   /** The node that was last met or told of there. */
   node: NodeId | undefined;
-  /** Whether this node itself listens there. */
-  isSelf: boolean;
   isDialling: boolean;
   failures: number;
   failingSince: Millis | undefined;
@@ -30,7 +37,12 @@ interface Name {
 const FORGET_MS = 600_000;
 const RESOLVE_AGAIN_MS = 1_000;
 
-/** Whom to dial, and when: seeds, the addresses behind their names, and what gossip told. */
+/**
+ * Whom to dial, and when: seeds, the addresses behind their names, and what gossip told.
+ *
+ * At most `MESH_ADDRESSES_MAX` addresses are kept beside the seeds. Of those that are known from
+ * gossip alone at most `MESH_DIALS_MAX` are dialled at once.
+ */
 export class Targets {
   readonly #settings: MeshSettings;
   readonly #prng: Prng;
@@ -48,48 +60,48 @@ export class Targets {
     return this.#targets.size;
   }
 
-  /** Adds an address, or what is newly known of it. */
-  add(
-    place: HostPort,
-    known: { readonly isSeed?: boolean; readonly node?: NodeId },
-    now: Millis,
-  ): void {
-    const address = formatAddress(place);
-    const target = this.#targets.get(address);
-    if (target !== undefined) {
-      target.isSeed ||= known.isSeed ?? false;
-      // Where another node is told of, it may be worth a try at once.
-      if (known.node !== undefined && known.node !== target.node) {
-        target.node = known.node;
-        target.nextAt = Math.min(target.nextAt, now);
-      }
-      return;
-    }
-    this.#targets.set(address, {
-      place,
-      isSeed: known.isSeed ?? false,
-      node: known.node,
-      isSelf: false,
-      isDialling: false,
-      failures: 0,
-      failingSince: undefined,
-      nextAt: now,
-    });
+  /** The node that was last met or told of at an address. */
+  nodeAt(address: string): NodeId | undefined {
+    return this.#targets.get(address)?.node;
   }
 
-  /** Adds a name to look up. */
-  addName(seed: HostPort): void {
-    const name = this.#names.get(seed.hostname);
-    if (name !== undefined) name.ports.add(seed.port);
+  /** Adds an address or a name that the operator gave. */
+  addSeed(seed: HostPort, isName: boolean, now: Millis): void {
+    const { hostname, port } = seed;
+    if (!isName) {
+      const target = this.#targets.get(formatAddress(seed)) ?? this.#add(seed, now);
+      target.isSeed = true;
+      return;
+    }
+    const name = this.#names.get(hostname);
+    if (name !== undefined) name.ports.add(port);
     else {
-      const { hostname, port } = seed;
       this.#names.set(hostname, {
         hostname,
         ports: new Set([port]),
         isResolving: false,
-        nextAt: 0,
+        nextAt: now,
       });
     }
+  }
+
+  /** A node that is linked says where it is dialled. */
+  met(place: HostPort, node: NodeId, now: Millis): void {
+    const target = this.#targets.get(formatAddress(place)) ?? this.#addInPlace(place, now);
+    if (target === undefined) return;
+    target.isProven = true;
+    target.node = node;
+  }
+
+  /** Gossip tells of a node, to be dialled after a pause unless it dials first. */
+  heardOf(place: HostPort, node: NodeId, pauseMs: Millis, now: Millis): void {
+    const known = this.#targets.get(formatAddress(place));
+    if (known === undefined && this.#targets.size >= MESH_ADDRESSES_MAX) return;
+    const target = known ?? this.#add(place, now + pauseMs);
+    if (node === target.node) return;
+    target.node = node;
+    // Where another node is told of, it may be worth a try soon.
+    target.nextAt = Math.min(target.nextAt, now + pauseMs);
   }
 
   /** A name was looked up; without addresses if that failed. */
@@ -100,7 +112,10 @@ export class Targets {
     const pauseMs = addresses.length > 0 ? this.#settings.resolveIntervalMs : RESOLVE_AGAIN_MS;
     name.nextAt = now + pauseMs;
     for (const address of addresses) {
-      for (const port of name.ports) this.add({ hostname: address, port }, {}, now);
+      for (const port of name.ports) {
+        const place = { hostname: address, port, serverName: hostname };
+        if (!this.#targets.has(formatAddress(place))) this.#addInPlace(place, now);
+      }
     }
   }
 
@@ -112,19 +127,22 @@ export class Targets {
   }
 
   /** Takes the addresses that are due to be dialled. */
-  takeDue(now: Millis, isLinked: (node: NodeId) => boolean): HostPort[] {
-    const due: HostPort[] = [];
+  takeDue(now: Millis, isLinked: (node: NodeId) => boolean): DialPlace[] {
+    const due: DialPlace[] = [];
     const dialled = new Set<NodeId>();
-    for (const { isDialling, node } of this.#targets.values()) {
-      if (isDialling && node !== undefined) dialled.add(node);
+    let doubtful = 0;
+    for (const target of this.#targets.values()) {
+      if (!target.isDialling) continue;
+      if (target.node !== undefined) dialled.add(target.node);
+      if (isDoubtful(target)) doubtful++;
     }
     for (const target of this.#targets.values()) {
-      if (target.isDialling || target.isSelf || now < target.nextAt) continue;
-      if (target.node !== undefined) {
-        // A node with several addresses is dialled at one of them at a time.
-        if (isLinked(target.node) || dialled.has(target.node)) continue;
-        dialled.add(target.node);
-      }
+      const { node } = target;
+      if (target.isDialling || now < target.nextAt) continue;
+      // A node with several addresses is dialled at one of them at a time.
+      if (node !== undefined && (isLinked(node) || dialled.has(node))) continue;
+      if (isDoubtful(target) && ++doubtful > MESH_DIALS_MAX) continue;
+      if (node !== undefined) dialled.add(node);
       target.isDialling = true;
       due.push(target.place);
     }
@@ -136,8 +154,8 @@ export class Targets {
     const target = this.#targets.get(address);
     if (target === undefined) return;
     target.isDialling = false;
+    target.isProven = true;
     target.node = node;
-    target.failures = 0;
     target.failingSince = undefined;
   }
 
@@ -151,41 +169,78 @@ export class Targets {
       this.#targets.delete(address);
       return;
     }
+    this.#pause(target, now);
+    this.#lookAgain(now);
+  }
+
+  /**
+   * This node itself answers at an address. It is tried again as seldom as names are looked up,
+   * as what stands behind an address may change.
+   */
+  isSelf(address: string, now: Millis): void {
+    const target = this.#targets.get(address);
+    if (target === undefined) return;
+    target.isDialling = false;
+    target.node = undefined;
+    target.nextAt = now + this.#settings.resolveIntervalMs;
+  }
+
+  /** The link to a node broke: it is dialled at once, or after a pause if the link did not last. */
+  lost(node: NodeId, hasLasted: boolean, now: Millis): void {
+    for (const target of this.#targets.values()) {
+      if (target.node !== node) continue;
+      if (hasLasted) {
+        target.failures = 0;
+        target.nextAt = now;
+      } else this.#pause(target, now);
+    }
+  }
+
+  /** A node left: nobody is expected where it was, unless the operator says so. */
+  left(node: NodeId, now: Millis): void {
+    for (const [address, target] of [...this.#targets]) {
+      if (target.node !== node) continue;
+      if (!target.isSeed) this.#targets.delete(address);
+      else {
+        target.node = undefined;
+        target.failures = 0;
+        target.nextAt = now + this.#settings.reconnectMinMs;
+      }
+    }
+    this.#lookAgain(now);
+  }
+
+  #add(place: DialPlace, nextAt: Millis): Target {
+    const target: Target = {
+      place,
+      isSeed: false,
+      isProven: false,
+      node: undefined,
+      isDialling: false,
+      failures: 0,
+      failingSince: undefined,
+      nextAt,
+    };
+    this.#targets.set(formatAddress(place), target);
+    return target;
+  }
+
+  // What is known for certain takes the place of what gossip told, so that lies keep nobody out.
+  #addInPlace(place: DialPlace, now: Millis): Target | undefined {
+    if (this.#targets.size >= MESH_ADDRESSES_MAX) {
+      const rival = [...this.#targets].find(([, target]) => isDoubtful(target));
+      if (rival === undefined) return undefined;
+      this.#targets.delete(rival[0]);
+    }
+    return this.#add(place, now);
+  }
+
+  #pause(target: Target, now: Millis): void {
     const { reconnectMinMs, reconnectMaxMs } = this.#settings;
     const ceilingMs = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(target.failures, 30));
     target.failures++;
     // Full jitter, with a floor that keeps a lone node from spinning.
     target.nextAt = now + Math.max(reconnectMinMs / 2, this.#prng() * ceilingMs);
-    this.#lookAgain(now);
-  }
-
-  /** This node itself listens at an address. */
-  isSelf(address: string): void {
-    const target = this.#targets.get(address);
-    if (target === undefined) return;
-    target.isDialling = false;
-    target.isSelf = true;
-  }
-
-  /** The link to the node at an address broke: dial it at once. */
-  retry(address: string, now: Millis): void {
-    const target = this.#targets.get(address);
-    if (target === undefined) return;
-    target.failures = 0;
-    target.nextAt = now;
-  }
-
-  /** The node at an address left: nobody is expected there, unless the operator says so. */
-  left(address: string, now: Millis): void {
-    const target = this.#targets.get(address);
-    if (target === undefined) return;
-    if (!target.isSeed) {
-      this.#targets.delete(address);
-      return this.#lookAgain(now);
-    }
-    target.node = undefined;
-    target.failures = 0;
-    target.nextAt = now + this.#settings.reconnectMinMs;
   }
 
   // A name may stand for other addresses by now.
@@ -194,4 +249,9 @@ export class Targets {
       name.nextAt = Math.min(name.nextAt, now + RESOLVE_AGAIN_MS);
     }
   }
+}
+
+/** Whether nothing but gossip speaks for an address. */
+function isDoubtful({ isSeed, isProven, place }: Target): boolean {
+  return !isSeed && !isProven && place.serverName === undefined;
 }

@@ -341,6 +341,26 @@ export class VirtualMesh {
   }
 }
 
+/** Two nodes, of which the second dials the first. */
+export function createPair(): { world: VirtualMesh; a: VirtualMachine; b: VirtualMachine } {
+  const world = new VirtualMesh();
+  const a = world.add("a~1");
+  const b = world.add("b~1", [a.address]);
+  world.run(100);
+  return { world, a, b };
+}
+
+/** Many nodes, which know the first. */
+export function createCluster(count: number): { world: VirtualMesh; nodes: VirtualMachine[] } {
+  const world = new VirtualMesh();
+  const nodes: VirtualMachine[] = [];
+  for (let index = 0; index < count; index++) {
+    const id = `n${String(index).padStart(2, "0")}~1`;
+    nodes.push(world.add(id, index === 0 ? [] : [nodes[0]!.address]));
+  }
+  return { world, nodes };
+}
+
 function nameOf(id: NodeId): string {
   return id.split("~")[0]!;
 }

@@ -13,6 +13,7 @@ const HELP = `Three Chorus nodes and a page to watch them.
 
   --port N          where the page is (default 8080, 0 for any); the nodes take the ports above it
   --cluster-port N  where the first node listens for the others (default 5411, 0 for any)
+  --redis URL       let the nodes meet over Redis instead of directly
   --json            print each line as a JSON object
   --help            print this
 `;
@@ -33,6 +34,7 @@ function readOptions(): DemoClusterOptions | undefined {
     options: {
       "port": { type: "string", default: "8080" },
       "cluster-port": { type: "string", default: "5411" },
+      "redis": { type: "string" },
       "json": { type: "boolean", default: false },
       "help": { type: "boolean", default: false },
     },
@@ -41,6 +43,7 @@ function readOptions(): DemoClusterOptions | undefined {
   return {
     port: readPort("--port", values.port ?? ""),
     clusterPort: readPort("--cluster-port", values["cluster-port"] ?? ""),
+    redis: values.redis,
     json: values.json ?? false,
   };
 }

@@ -13,6 +13,8 @@ export interface DemoClusterOptions {
   readonly port: number;
   /** Where the first node listens for the others, which take the ports above it. 0 for any. */
   readonly clusterPort: number;
+  /** The Redis server over which the nodes meet; `undefined` where they do so directly. */
+  readonly redis: string | undefined;
   /** Whether lines are printed as JSON objects. */
   readonly json: boolean;
 }
@@ -47,7 +49,8 @@ export class DemoCluster implements MemberHandler {
     NAMES.forEach((name, index) => {
       const clusterPort = clusterPorts[index]!;
       const peerPorts = clusterPorts.filter((other) => other !== clusterPort);
-      const options = { name, port: ports[index]!, clusterPort, peerPorts };
+      const { redis } = this.#options;
+      const options = { name, port: ports[index]!, clusterPort, peerPorts, redis };
       this.#members.set(name, new Member(options, this));
     });
     this.#port = port;

@@ -21,6 +21,8 @@ export interface MemberOptions {
   readonly clusterPort: number;
   /** The cluster ports of the others. */
   readonly peerPorts: readonly number[];
+  /** The Redis server over which the nodes meet, if they do not do so directly. */
+  readonly redis: string | undefined;
 }
 
 /** What a member's process reports. */
@@ -98,12 +100,11 @@ export class Member {
   }
 
   #flags(): string[] {
-    const { name, port, clusterPort, peerPorts } = this.#options;
-    return [
-      ["--json", "--name", name, "--port", `${port}`, "--cluster-port", `${clusterPort}`],
-      ["--page", PAGE_FOLDER],
-      ...peerPorts.map((peerPort) => ["--peer", `127.0.0.1:${peerPort}`]),
-    ].flat();
+    const { name, port, clusterPort, peerPorts, redis } = this.#options;
+    const common = ["--json", "--name", name, "--port", `${port}`, "--page", PAGE_FOLDER];
+    if (redis !== undefined) return [...common, "--redis", redis];
+    const peers = peerPorts.flatMap((peerPort) => ["--peer", `127.0.0.1:${peerPort}`]);
+    return [...common, "--cluster-port", `${clusterPort}`, ...peers];
   }
 
   #hear(line: string): void {

@@ -12,11 +12,13 @@ import { extname, join, normalize } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import {
+  type Backplane,
   Channels,
   Cluster,
   type ClusterOptions,
   type Mesh,
   mesh,
+  redis,
   serve,
   type Server,
 } from "../mod.ts";
@@ -32,6 +34,9 @@ const HELP = `One Chorus node.
   --advertise HOST:PORT where the other nodes reach this one, if not there
   --node-timeout MS     a node that is silent for longer is down (default 5000, at least 500)
   --secret SECRET       what the nodes of this cluster share
+  --redis URL           meet the other nodes over Redis: redis://, rediss:// or unix://; with
+                        --cluster-port or --peer over both, else over Redis alone
+  --redis-channel NAME  what the names of all Redis channels begin with (default "chorus")
   --page DIR            serve the files of a folder at /
   --json                print each line as a JSON object
   --help                print this
@@ -44,12 +49,14 @@ interface Flags {
   readonly port: number;
   readonly host: string;
   readonly name: string;
-  readonly clusterPort: number;
+  readonly clusterPort: number | undefined;
   readonly clusterHost: string;
   readonly peers: readonly string[];
   readonly advertise: string | undefined;
   readonly nodeTimeoutMs: number;
   readonly secret: string | undefined;
+  readonly redis: string | undefined;
+  readonly redisChannel: string;
   readonly page: string | undefined;
   readonly json: boolean;
 }
@@ -72,23 +79,41 @@ async function main(): Promise<void> {
 
 async function run(flags: Flags): Promise<void> {
   const channels = new Channels();
-  const backplane = createMesh(flags);
-  const cluster = new Cluster(backplane, { name: flags.name, ...timesOf(flags) });
+  const { links, backplanes } = createBackplanes(flags);
+  const cluster = new Cluster(backplanes, { name: flags.name, ...timesOf(flags) });
   cluster.attach(channels);
   reportPeers(cluster, flags);
   await cluster.start();
-  const server = await startServer(flags, { channels, cluster, backplane });
+  const server = await startServer(flags, { channels, cluster });
   const node = cluster.nodeId;
   const { port, url } = server;
-  const clusterPort = backplane.port;
-  const text = `${flags.name} listens on ${url}, cluster port ${clusterPort}, node ${node}`;
+  const clusterPort = links?.port;
+  const ways = [
+    ...(links === undefined ? [] : [`cluster port ${clusterPort}`]),
+    ...(flags.redis === undefined ? [] : [`Redis channel ${flags.redisChannel}`]),
+  ];
+  const text = `${flags.name} listens on ${url}, ${ways.join(", ")}, node ${node}`;
   print(flags, { event: "listening", url, port, clusterPort, node }, text);
   endOnSignal(flags, cluster, server);
 }
 
-function createMesh(flags: Flags): Mesh {
-  const { clusterHost: host, clusterPort: port, peers, secret, advertise } = flags;
-  return mesh({ host, port, peers, secret, advertise });
+interface Backplanes {
+  readonly links: Mesh | undefined;
+  readonly backplanes: readonly Backplane[];
+}
+
+function createBackplanes(flags: Flags): Backplanes {
+  const { clusterHost: host, clusterPort, peers, secret, advertise, redis: url } = flags;
+  if (url === undefined) {
+    const links = mesh({ host, port: clusterPort ?? 5410, peers, secret, advertise });
+    return { links, backplanes: [links] };
+  }
+  const server = redis({ url, channel: flags.redisChannel });
+  if (clusterPort === undefined && peers.length === 0) {
+    return { links: undefined, backplanes: [server] };
+  }
+  const links = mesh({ host, port: clusterPort ?? 5410, peers, secret, advertise });
+  return { links, backplanes: [links, server] };
 }
 
 // A path must count as deaf in good time before its node counts as down.
@@ -100,7 +125,6 @@ function timesOf({ nodeTimeoutMs }: Flags): ClusterOptions {
 interface Parts {
   readonly channels: Channels;
   readonly cluster: Cluster;
-  readonly backplane: Mesh;
 }
 
 async function startServer(flags: Flags, parts: Parts): Promise<Server> {
@@ -172,12 +196,13 @@ async function answer(flags: Flags, parts: Answerable, request: Request): Promis
 }
 
 function describe({ cluster, channels, server }: Answerable): unknown {
-  const { nodeId: node, name, ready, health, peers } = cluster;
+  const { nodeId: node, name, ready, health, stale, peers } = cluster;
   return {
     node,
     name,
     ready,
     health,
+    stale,
     peers,
     clients: server?.stats(),
     channels: channels.stats(),
@@ -220,12 +245,14 @@ function readFlags(argv: string[]): Flags | undefined {
       port: { type: "string", default: "8080" },
       host: { type: "string", default: "127.0.0.1" },
       name: { type: "string", default: "node" },
-      "cluster-port": { type: "string", default: "5410" },
+      "cluster-port": { type: "string" },
       "cluster-host": { type: "string", default: "127.0.0.1" },
       peer: { type: "string", multiple: true, default: [] },
       advertise: { type: "string" },
       "node-timeout": { type: "string", default: "5000" },
       secret: { type: "string" },
+      redis: { type: "string" },
+      "redis-channel": { type: "string", default: "chorus" },
       page: { type: "string" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -236,12 +263,16 @@ function readFlags(argv: string[]): Flags | undefined {
     port: readPort("--port", values.port ?? "8080"),
     host: values.host ?? "127.0.0.1",
     name: values.name ?? "node",
-    clusterPort: readPort("--cluster-port", values["cluster-port"] ?? "5410"),
+    clusterPort: values["cluster-port"] === undefined
+      ? undefined
+      : readPort("--cluster-port", values["cluster-port"]),
     clusterHost: values["cluster-host"] ?? "127.0.0.1",
     peers: values.peer ?? [],
     advertise: values.advertise,
     nodeTimeoutMs: readMillis("--node-timeout", values["node-timeout"] ?? "5000"),
     secret: values.secret,
+    redis: values.redis,
+    redisChannel: values["redis-channel"] ?? "chorus",
     page: values.page,
     json: values.json ?? false,
   };

@@ -196,6 +196,8 @@ export interface DemoNodeOptions {
   readonly name: string;
   /** Cluster ports of other nodes. Default: none. */
   readonly peers?: readonly number[];
+  /** The Redis server over which it meets the others. Default: it links with them directly. */
+  readonly redis?: string;
   /** Where to run it. Default: the runtime that the test itself runs on. */
   readonly runtime?: RuntimeName;
   /** More flags. Default: none. */
@@ -207,11 +209,12 @@ export async function startDemoNode(
   start: StartProcess,
   options: DemoNodeOptions,
 ): Promise<DemoNode> {
-  const { name, peers = [], runtime = CURRENT_RUNTIME, args = [] } = options;
+  const { name, peers = [], redis, runtime = CURRENT_RUNTIME, args = [] } = options;
+  const ways = redis === undefined ? ["--cluster-port", "0"] : ["--redis", redis];
   const child = start({
     script: "demo/node.ts",
     runtime,
-    args: ["--json", "--name", name, "--port", "0", "--cluster-port", "0"].concat(
+    args: ["--json", "--name", name, "--port", "0", ...ways].concat(
       peers.flatMap((port) => ["--peer", `127.0.0.1:${port}`]),
       args,
     ),

@@ -8,6 +8,8 @@ import type { ChannelCore, Confirmation, Subscriber } from "./channel_core.ts";
 import { BROADCAST_CHANNEL } from "./core/message.ts";
 import type { Delivery } from "./delivery.ts";
 import { type ClientHandler, type ClientSocket, Outgoing } from "./edge/client_socket.ts";
+import { ClientPresence, type PresentClient, type Verdict } from "./client_presence.ts";
+import type { PresenceCore } from "./presence_core.ts";
 import { Session, type SessionInput, type SessionOutput } from "./protocol/session.ts";
 import type { SessionSettings } from "./protocol/session_settings.ts";
 
@@ -15,6 +17,8 @@ import type { SessionSettings } from "./protocol/session_settings.ts";
 export interface ClientOwner {
   /** The channels that clients subscribe to. */
   readonly core: ChannelCore;
+  /** The members of channels, if clients can have to do with them. */
+  readonly presence: PresenceCore | undefined;
   /** How sessions behave. */
   readonly sessionSettings: SessionSettings;
   /** Something was queued for the client: flush it at the end of the tick. */
@@ -43,6 +47,7 @@ export class Client implements ClientHandler, Subscriber {
   readonly #owner: ClientOwner;
   readonly #socket: ClientSocket;
   readonly #session: Session;
+  #presence: ClientPresence | undefined;
 
   /** Starts the session. */
   constructor(
@@ -72,6 +77,7 @@ export class Client implements ClientHandler, Subscriber {
   /** The connection is over. */
   closed(code: number, _reason: string): void {
     this.#feed({ kind: "closed" });
+    this.#presence?.end();
     this.#owner.closed(this, code);
   }
 
@@ -141,6 +147,8 @@ export class Client implements ClientHandler, Subscriber {
         return this.#authorize(output);
       case "hello":
         return void this.#authenticate(output.token);
+      case "presence":
+        return this.#openPresence().perform(output.request);
       case "close":
         return this.#socket.close(output.code, output.reason);
     }
@@ -190,11 +198,11 @@ export class Client implements ClientHandler, Subscriber {
   #authorize(output: SessionOutput & { readonly kind: "authorize" }): void {
     const { ticket } = output;
     try {
-      const answer = this.#owner.authorize(this, output);
-      if (typeof answer === "boolean") return this.#decide(ticket, answer);
+      const answer = this.#judge(output);
+      if (!(answer instanceof Promise)) return this.#decide(ticket, answer);
       answer.then(
-        (allowed) => {
-          this.#decide(ticket, allowed === true);
+        (verdict) => {
+          this.#decide(ticket, verdict);
           this.#settle();
         },
         (error) => {
@@ -207,14 +215,41 @@ export class Client implements ClientHandler, Subscriber {
     }
   }
 
-  #decide(ticket: number, allowed: boolean, reason?: string): void {
+  // First whether it may do such a thing at all, then, for a member, whether it may be this one.
+  #judge(output: SessionOutput & { readonly kind: "authorize" }): Verdict | Promise<Verdict> {
+    const judge = (isAllowed: boolean): Verdict | Promise<Verdict> => {
+      if (isAllowed !== true || output.entry === undefined) return { allowed: isAllowed === true };
+      return this.#openPresence().admit(output.entry, this.identity);
+    };
+    const allowed = this.#owner.authorize(this, output);
+    return typeof allowed === "boolean" ? judge(allowed) : Promise.resolve(allowed).then(judge);
+  }
+
+  #decide(ticket: number, verdict: Verdict & { readonly reason?: string }): void {
     const now = this.#owner.core.clock.now();
-    this.#session.handle({ kind: "authorized", ticket, allowed, reason }, now);
+    this.#session.handle({ kind: "authorized", ticket, ...verdict }, now);
+  }
+
+  // Only where the session's settings say that there is presence.
+  #openPresence(): ClientPresence {
+    if (this.#presence === undefined) {
+      const socket = this.#socket;
+      const client: PresentClient = {
+        get bufferedBytes(): number {
+          return socket.bufferedBytes;
+        },
+        channelsMax: this.#owner.sessionSettings.channelsMax,
+        send: (message) => this.#send(message),
+        feed: (input) => this.#feed(input),
+      };
+      this.#presence = new ClientPresence(this.#owner.presence!, client);
+    }
+    return this.#presence;
   }
 
   #decideNothing(ticket: number, error: unknown): void {
     this.#owner.failed(error);
-    this.#decide(ticket, false, "The server could not decide");
+    this.#decide(ticket, { allowed: false, reason: "The server could not decide" });
   }
 
   async #authenticate(token: string | undefined): Promise<void> {

@@ -16,17 +16,31 @@ import type { EdgeListener, EdgeListenOptions } from "./edge/listener.ts";
 import type { BunHandlers, BunUpgrades } from "./edge/upgrade_bun.ts";
 import type { NodeUpgradeArguments, NodeUpgrades } from "./edge/upgrade_node.ts";
 import { FaultEvent, TypedEventTarget } from "./events.ts";
+import { Presence, presenceCoreOf } from "./presence.ts";
 import { requireBoolean, requireInteger, requireKnown } from "./options.ts";
 import { DEFAULT_SESSION_SETTINGS, type SessionSettings } from "./protocol/session_settings.ts";
 import { isBun } from "./runtime/runtime_name.ts";
 
 /** What a client asks to do. */
-export type ClientAction = "subscribe" | "publish" | "broadcast";
+export type ClientAction =
+  | "subscribe"
+  | "publish"
+  | "broadcast"
+  /** To become a member of a channel, or to have other metadata there. */
+  | "join"
+  /** To know who is a member. */
+  | "members";
 
 /** Options of an {@linkcode Endpoint}. Only `channels` is needed. */
 export interface EndpointOptions {
   /** The channels that clients subscribe to and publish on. */
   readonly channels: Channels;
+  /**
+   * The members of channels: with it, clients can join and ask who is there.
+   *
+   * @default {clients that try are told that it is not available}
+   */
+  readonly presence?: Presence;
   /**
    * Tells who a client is, from its upgrade request. What it returns is the client's identity;
    * `false` refuses the client with 401.
@@ -123,6 +137,7 @@ export interface EndpointStats {
 
 const KNOWN_OPTIONS: readonly (keyof EndpointOptions)[] = [
   "channels",
+  "presence",
   "authenticate",
   "authenticateToken",
   "authorize",
@@ -188,6 +203,9 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
     requireKnown("endpoint", options, KNOWN_OPTIONS);
     if (!(options.channels instanceof Channels)) {
       throw new TypeError('Cannot configure endpoint: "channels" must be a Channels object');
+    }
+    if (options.presence !== undefined && !(options.presence instanceof Presence)) {
+      throw new TypeError('Cannot configure endpoint: "presence" must be a Presence object');
     }
     this.#options = options;
     this.#core = coreOf(options.channels);
@@ -301,6 +319,7 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
   #createOwner(): ClientOwner {
     return {
       core: this.#core,
+      presence: this.#options.presence && presenceCoreOf(this.#options.presence),
       sessionSettings: this.#sessionSettings,
       soil: (client) => this.#soil(client),
       authorize: (client, { action, channel }) =>
@@ -437,12 +456,18 @@ function resolveSessionSettings(options: EndpointOptions): SessionSettings {
     tokenRequired: options.authenticateToken !== undefined,
     authorizes: options.authorize !== undefined,
     allowsBroadcast: allowBroadcast,
+    presence: presenceSetting(options.presence),
     messageBytesMax: messageBytesMax ?? DEFAULT_SESSION_SETTINGS.messageBytesMax,
     channelsMax,
     messagesPerSecondMax,
     messagesBurstMax,
     idleTimeoutMs,
   });
+}
+
+function presenceSetting(presence: Presence | undefined): SessionSettings["presence"] {
+  if (presence === undefined) return "none";
+  return presenceCoreOf(presence).admit === undefined ? "open" : "admitted";
 }
 
 function resolveEdgeSettings(options: EndpointOptions): EdgeSettings {

@@ -13,6 +13,7 @@ import type {
   BrokenFrame,
   DecodedMessage,
   ErrorCode,
+  Follow,
   MessageFault,
   Qos,
   ServerMessage,
@@ -41,11 +42,14 @@ export function decodeMessage(line: string): DecodedMessage {
     case "subscribe":
       return decodeSubscribe(fields);
     case "unsubscribe":
-    case "join":
-    case "update":
     case "leave":
-    case "members":
       return decodeChannelRequest(fields, fields.type);
+    case "join":
+      return decodeJoin(fields, line);
+    case "update":
+      return decodeUpdate(fields, line);
+    case "members":
+      return decodeMembers(fields);
     case "broadcast":
       return decodeBroadcast(fields, line);
     case "ping":
@@ -149,7 +153,49 @@ function decodeSubscribe(fields: Fields): DecodedMessage {
   return { ...request, position, history };
 }
 
-type ChannelRequestType = "subscribe" | "unsubscribe" | "join" | "update" | "leave" | "members";
+function decodeJoin(fields: Fields, line: string): DecodedMessage {
+  const request = decodeUpdate(fields, line);
+  if (request.type !== "update") return request;
+  const { member } = fields;
+  if (!isFollow(fields.follow)) return badField(fields, "follow", FOLLOW);
+  if (member !== undefined && typeof member !== "string") {
+    return badField(fields, "member", "a string");
+  }
+  const nameFault = member === undefined ? undefined : channelNameFault(member);
+  if (nameFault !== undefined) {
+    const reason = nameFault.replace("channel", "member");
+    return badRequest(request.id, `Cannot use "member": ${reason}`);
+  }
+  return { ...request, type: "join", member, follow: followOf(fields) ?? "changes" };
+}
+
+function decodeUpdate(fields: Fields, line: string): DecodedMessage {
+  const request = decodeChannelRequest(fields, "leave");
+  if (request.type !== "leave") return request;
+  const meta = fields.meta === undefined ? "" : jsonOf(fields.meta, line);
+  if (meta === undefined) return fault(fields, "bad_request", '"meta" is nested too deeply');
+  return { ...request, type: "update", meta };
+}
+
+function decodeMembers(fields: Fields): DecodedMessage {
+  const request = decodeChannelRequest(fields, "leave");
+  if (request.type !== "leave") return request;
+  if (!isFollow(fields.follow)) return badField(fields, "follow", FOLLOW);
+  return { ...request, type: "members", follow: followOf(fields) };
+}
+
+const FOLLOW = 'true, false or "count"';
+
+function isFollow(follow: unknown): boolean {
+  return follow === undefined || typeof follow === "boolean" || follow === "count";
+}
+
+function followOf({ follow }: Fields): Follow | undefined {
+  if (follow === undefined || follow === "count") return follow;
+  return follow === true ? "changes" : "nothing";
+}
+
+type ChannelRequestType = "subscribe" | "unsubscribe" | "leave";
 
 function decodeChannelRequest(fields: Fields, type: ChannelRequestType): DecodedMessage {
   const { id, channel } = fields;

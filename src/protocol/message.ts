@@ -28,6 +28,10 @@ export type ErrorCode =
   | "forbidden"
   /** Too many messages in too little time: this one was not looked at. */
   | "rate_limited"
+  /** The channel has as many members as it may have. */
+  | "channel_full"
+  /** The client is not a member of the channel. */
+  | "not_joined"
   /** The server has too much to do. Try again later. */
   | "overloaded"
   /** The subscription was ended by `unsubscribe` before it was confirmed. */
@@ -123,15 +127,64 @@ export interface BroadcastMessage {
   readonly data: Payload;
 }
 
-/** Something about who is in a channel. */
-export interface PresenceMessage {
+/**
+ * What a client wants to be told of a channel's members from now on: each change, only how many
+ * there are, or nothing.
+ */
+export type Follow = "changes" | "count" | "nothing";
+
+/** Becomes a member of a channel, or another one, or the same with other metadata. */
+export interface JoinMessage {
   /** Which message this is. */
-  readonly type: "join" | "update" | "leave" | "members";
+  readonly type: "join";
+  /** The client's number for the request. */
+  readonly id: number;
+  /** The channel. */
+  readonly channel: string;
+  /** Who it wants to be there. */
+  readonly member: string | undefined;
+  /** What the others should see of it: JSON text, empty for nothing. */
+  readonly meta: string;
+  /** What it wants to be told of the others. */
+  readonly follow: Follow;
+}
+
+/** Has other metadata. */
+export interface UpdateMessage {
+  /** Which message this is. */
+  readonly type: "update";
+  /** The client's number for the request. */
+  readonly id: number;
+  /** The channel. */
+  readonly channel: string;
+  /** What the others should see of it: JSON text, empty for nothing. */
+  readonly meta: string;
+}
+
+/** Is no longer a member of a channel. */
+export interface LeaveMessage {
+  /** Which message this is. */
+  readonly type: "leave";
   /** The client's number for the request. */
   readonly id: number;
   /** The channel. */
   readonly channel: string;
 }
+
+/** Asks who is in a channel. */
+export interface MembersMessage {
+  /** Which message this is. */
+  readonly type: "members";
+  /** The client's number for the request. */
+  readonly id: number;
+  /** The channel. */
+  readonly channel: string;
+  /** What it wants to be told from now on; `undefined` to leave that as it is. */
+  readonly follow: Follow | undefined;
+}
+
+/** Something about who is in a channel. */
+export type PresenceMessage = JoinMessage | UpdateMessage | LeaveMessage | MembersMessage;
 
 /** Asks for a sign of life. */
 export interface PingMessage {
@@ -187,8 +240,8 @@ export interface WelcomeLimits {
 }
 
 /**
- * What the server says, beside messages and broadcasts: those are written by `encodeFrames`, as
- * their data is JSON text already.
+ * What the server says, beside messages, broadcasts and what `presence_frames.ts` writes: these
+ * hold JSON text already.
  */
 export type ServerMessage =
   /** The first frame. */
@@ -212,6 +265,10 @@ export type ServerMessage =
   | { readonly type: "unsubscribed"; readonly channel: string; readonly id: number }
   /** A publish or broadcast is done. */
   | { readonly type: "published"; readonly id: number; readonly position: Position }
+  /** The metadata is another. */
+  | { readonly type: "updated"; readonly channel: string; readonly id: number }
+  /** The client is no member of the channel any more, or was none. */
+  | { readonly type: "left"; readonly channel: string; readonly id: number }
   /** The answer to a ping. */
   | { readonly type: "pong"; readonly id: number }
   /** Messages of the channel are lost to this client. */

@@ -71,21 +71,24 @@ export function encodeJoined(joined: {
   },"count":${count}${list}}`;
 }
 
-/** Writes one piece of a roster. It is the last one unless there is more. */
+/**
+ * Writes one piece of a roster, the last one unless there is more; or, without `members`, only how
+ * many there are.
+ */
 export function encodeMembers(piece: {
   readonly channel: string;
   readonly id: number;
-  readonly members: readonly FrameMember[];
+  readonly members: readonly FrameMember[] | undefined;
   readonly count: number;
   readonly hasMore: boolean;
   readonly isStale: boolean;
 }): string {
   const { channel, id, members, count, hasMore, isStale } = piece;
-  const list = members.map(encodeMember).join(",");
+  const list = members === undefined ? "" : `,"members":[${members.map(encodeMember).join(",")}]`;
   const flags = (hasMore ? ',"more":true' : "") + (isStale ? ',"stale":true' : "");
   return `{"type":"members","channel":${
     quote(channel)
-  },"id":${id},"members":[${list}],"count":${count}${flags}}`;
+  },"id":${id}${list},"count":${count}${flags}}`;
 }
 
 function encodeMember({ member, meta }: FrameMember): string {

@@ -1,7 +1,7 @@
 import { CHANNEL_NAME_BYTES_MAX } from "../core/limits.ts";
 import type { Machine, Millis } from "../core/machine.ts";
 import { BROADCAST_CHANNEL } from "../core/message.ts";
-import type { NodeId, Positions } from "../core/node.ts";
+import type { Positions } from "../core/node.ts";
 import { decodeBinary } from "./binary_codec.ts";
 import { decodeMessage, encodeServerMessage } from "./codec.ts";
 import { SUBSCRIBE_REPEATS_MAX } from "./limits.ts";
@@ -18,47 +18,26 @@ import {
   type ServerMessage,
   type SubscribeMessage,
 } from "./message.ts";
+import { encodeJoined } from "./presence_frames.ts";
 import type { SessionInput } from "./session_input.ts";
 import type { SessionOutput } from "./session_output.ts";
 import type { SessionSettings } from "./session_settings.ts";
+import {
+  CLOSED,
+  FRESH,
+  type GreetingState,
+  OPEN,
+  type PendingSubscription,
+  type Request,
+  rewritten,
+  type SessionIdentity,
+  type State,
+} from "./session_state.ts";
 import { TokenBucket } from "./token_bucket.ts";
 import { WaitingFrames } from "./waiting_frames.ts";
 
-export type { SessionInput, SessionOutput };
+export type { SessionIdentity, SessionInput, SessionOutput };
 
-/** Who talks with the client. */
-export interface SessionIdentity {
-  /** The node. */
-  readonly node: NodeId;
-  /** The connection's name, unique on the node. */
-  readonly connection: string;
-}
-
-type Request = SubscribeMessage | PublishMessage | BroadcastMessage;
-
-/** A client that has not proved yet who it is. */
-interface GreetingState {
-  readonly name: "greeting" | "authenticating";
-  readonly identity: SessionIdentity;
-  readonly until: Millis;
-}
-
-type State =
-  | GreetingState
-  | { readonly name: "fresh" }
-  | { readonly name: "open" }
-  | { readonly name: "authorizing"; readonly ticket: number; readonly request: Request }
-  | { readonly name: "closed" };
-
-/** A subscription that the owner has not confirmed yet, and the requests that wait for it. */
-interface PendingSubscription {
-  readonly ticket: number;
-  readonly ids: number[];
-}
-
-const FRESH: State = { name: "fresh" };
-const OPEN: State = { name: "open" };
-const CLOSED: State = { name: "closed" };
 const LIVE = "live";
 const NO_OUTPUTS = Object.freeze<SessionOutput[]>([]) as SessionOutput[];
 const NOWHERE: Positions = Object.freeze({});
@@ -142,6 +121,11 @@ export class Session implements Machine<SessionInput, SessionOutput> {
         return this.#unsubscribable(input);
       case "published":
         return this.#answer({ type: "published", id: input.id, position: input.position });
+      case "joined":
+        return this.#say(encodeJoined(input));
+      case "updated":
+      case "left":
+        return this.#answer({ type: input.kind, channel: input.channel, id: input.id });
       case "failed":
         return this.#error(input.id, input.code, input.message);
       case "gap":
@@ -338,24 +322,30 @@ export class Session implements Machine<SessionInput, SessionOutput> {
     this.#request(message);
   }
 
-  // The one place for presence, until the server has it.
   #presence(message: PresenceMessage): void {
-    this.#error(message.id, "unsupported", "Presence is not available on this server");
+    if (this.#settings.presence === "none") {
+      return this.#error(message.id, "unsupported", "Presence is not available on this server");
+    }
+    if (message.type !== "leave") return this.#request(message);
+    this.#push({ kind: "presence", request: message });
   }
 
   #request(request: Request): void {
-    if (!this.#settings.authorizes) return this.#perform(request);
+    const entry = request.type === "join" || request.type === "update" ? request : undefined;
+    const isAdmitted = entry !== undefined && this.#settings.presence === "admitted";
+    if (!this.#settings.authorizes && !isAdmitted) return this.#perform(request);
     const ticket = ++this.#ticket;
     const channel = request.type === "broadcast" ? undefined : request.channel;
+    const action = request.type === "update" ? "join" : request.type;
     this.#state = { name: "authorizing", ticket, request };
-    this.#push({ kind: "authorize", ticket, action: request.type, channel });
+    this.#push({ kind: "authorize", ticket, action, channel, entry });
   }
 
   #authorized(input: SessionInput & { readonly kind: "authorized" }, now: Millis): void {
     if (this.#state.name !== "authorizing" || this.#state.ticket !== input.ticket) return;
     const { request } = this.#state;
     this.#state = OPEN;
-    if (input.allowed) this.#perform(request);
+    if (input.allowed) this.#perform(rewritten(request, input));
     else this.#error(request.id, "forbidden", input.reason ?? `May not ${request.type} here`);
     this.#resume(now);
   }
@@ -375,6 +365,8 @@ export class Session implements Machine<SessionInput, SessionOutput> {
         return this.#push({ kind: "broadcast", data: request.data, id: request.id });
       case "subscribe":
         return this.#open(request);
+      default:
+        return this.#push({ kind: "presence", request });
     }
   }
 
@@ -462,9 +454,12 @@ export class Session implements Machine<SessionInput, SessionOutput> {
     this.#answer({ type: "error", id, code, message });
   }
 
-  // Answers that follow each other leave as one frame.
   #answer(message: ServerMessage): void {
-    const text = encodeServerMessage(message);
+    this.#say(encodeServerMessage(message));
+  }
+
+  // Answers that follow each other leave as one frame.
+  #say(text: string): void {
     const last = this.#outputs?.at(-1);
     if (last?.kind !== "send") return this.#push({ kind: "send", text });
     this.#outputs![this.#outputs!.length - 1] = { kind: "send", text: `${last.text}\n${text}` };

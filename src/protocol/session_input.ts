@@ -1,6 +1,7 @@
 import type { Wake } from "../core/machine.ts";
 import type { NodeId, Position, Positions } from "../core/node.ts";
 import type { ErrorCode } from "./message.ts";
+import type { FrameMember } from "./presence_frames.ts";
 
 /** What can happen to a session. */
 export type SessionInput =
@@ -18,6 +19,10 @@ export type SessionInput =
     readonly ticket: number;
     readonly allowed: boolean;
     readonly reason?: string | undefined;
+    /** As whom to join, if not as asked. */
+    readonly member?: string | undefined;
+    /** With which metadata, if not as asked: JSON text, empty for none. */
+    readonly meta?: string | undefined;
   }
   /** Answers `subscribe`: the subscription is confirmed. */
   | {
@@ -38,7 +43,20 @@ export type SessionInput =
   }
   /** Answers a `publish` or `broadcast` with an id: it has its place. */
   | { readonly kind: "published"; readonly id: number; readonly position: Position }
-  /** Answers a `publish` or `broadcast`: it failed. */
+  /** Answers `join`: the client is a member. `members` is left out where there are too many. */
+  | {
+    readonly kind: "joined";
+    readonly id: number;
+    readonly channel: string;
+    readonly member: string;
+    readonly count: number;
+    readonly members: readonly FrameMember[] | undefined;
+  }
+  /** Answers `update`. */
+  | { readonly kind: "updated"; readonly id: number; readonly channel: string }
+  /** Answers `leave`. */
+  | { readonly kind: "left"; readonly id: number; readonly channel: string }
+  /** Answers any other request: it failed. */
   | {
     readonly kind: "failed";
     readonly id: number | undefined;

@@ -1,9 +1,9 @@
 import type { Payload } from "../core/message.ts";
 import type { Positions } from "../core/node.ts";
-import type { CloseCode, Qos } from "./message.ts";
+import type { CloseCode, JoinMessage, PresenceMessage, Qos, UpdateMessage } from "./message.ts";
 
 /** What the application is asked to allow. */
-export type SessionAction = "subscribe" | "publish" | "broadcast";
+export type SessionAction = "subscribe" | "publish" | "broadcast" | "join" | "members";
 
 /** What a session asks of its owner. */
 export type SessionOutput =
@@ -27,6 +27,8 @@ export type SessionOutput =
     readonly action: SessionAction;
     /** The channel; `undefined` for a broadcast. */
     readonly channel: string | undefined;
+    /** Who wants to join or to change, and with what. */
+    readonly entry?: JoinMessage | UpdateMessage | undefined;
   }
   /** Subscribe, and answer with `subscribed` and the same ticket. Never twice for a channel. */
   | {
@@ -47,5 +49,10 @@ export type SessionOutput =
     readonly qos: Qos;
     readonly excludeSelf: boolean;
   }
+  /**
+   * Something about members. Answer `join` with `joined`, `update` with `updated`, `leave` with
+   * `left`, or any of them with `failed`; `members` with the roster, in frames of the owner's own.
+   */
+  | { readonly kind: "presence"; readonly request: PresenceMessage }
   /** Broadcast; with an id, answer with `published` or `failed`. */
   | { readonly kind: "broadcast"; readonly data: Payload; readonly id: number | undefined };

@@ -9,6 +9,8 @@ export interface SessionSettings extends RateLimit {
   readonly authorizes: boolean;
   /** Whether clients may broadcast. */
   readonly allowsBroadcast: boolean;
+  /** Whether there are members, and whether the application is asked before one joins or changes. */
+  readonly presence: "none" | "open" | "admitted";
   /** Largest message, in bytes. */
   readonly messageBytesMax: number;
   /** Most channels of one client. */
@@ -32,6 +34,7 @@ export const DEFAULT_SESSION_SETTINGS: SessionSettings = Object.freeze({
   tokenRequired: false,
   authorizes: false,
   allowsBroadcast: false,
+  presence: "none",
   messageBytesMax: 1_048_576,
   channelsMax: 1_000,
   messagesPerSecondMax: 0,

@@ -13,6 +13,13 @@ import {
   type ErrorCode,
   type ServerMessage,
 } from "../../src/protocol/message.ts";
+import {
+  encodeCount,
+  encodeJoined,
+  encodeMembers,
+  encodePresence,
+  type FrameMember,
+} from "../../src/protocol/presence_frames.ts";
 import type { SessionOutput } from "../../src/protocol/session.ts";
 import { DEFAULT_SESSION_SETTINGS } from "../../src/protocol/session_settings.ts";
 import { NODE, SessionClient } from "./session_client.ts";
@@ -32,11 +39,24 @@ const CLIENT_TYPES = [
   "members",
 ] as const satisfies readonly DecodedMessage["type"][];
 
-const SERVER_TYPES: Readonly<Record<ServerMessage["type"] | "message" | "broadcast", true>> = {
+type ServerType =
+  | ServerMessage["type"]
+  | "message"
+  | "broadcast"
+  | "joined"
+  | "members"
+  | "presence";
+
+const SERVER_TYPES: Readonly<Record<ServerType, true>> = {
   welcome: true,
   subscribed: true,
   unsubscribed: true,
   published: true,
+  joined: true,
+  updated: true,
+  left: true,
+  members: true,
+  presence: true,
   pong: true,
   message: true,
   broadcast: true,
@@ -54,6 +74,8 @@ const ERROR_CODES = [
   "unauthenticated",
   "forbidden",
   "rate_limited",
+  "channel_full",
+  "not_joined",
   "overloaded",
   "cancelled",
   "unsupported",
@@ -75,13 +97,44 @@ for (const line of linesOf("json server")) {
   test(`PROTOCOL.md shows a message as the server writes it: ${line}`, () => {
     const message = JSON.parse(line);
     ok(Object.hasOwn(SERVER_TYPES, message.type), message.type);
-    const written = message.type === "message" || message.type === "broadcast"
-      ? encodeFrames(message.channel ?? "", [
-        { ...message, prev: 0, data: JSON.stringify(message.data) },
-      ])[0]
-      : encodeServerMessage(message);
-    strictEqual(written, line);
+    strictEqual(write(message), line);
   });
+}
+
+interface ShownMember {
+  readonly member: string;
+  readonly meta?: unknown;
+}
+
+function write(message: ReturnType<typeof JSON.parse>): string | Uint8Array | undefined {
+  const { type, channel, count } = message;
+  const lists = Object.fromEntries(
+    ["members", "joined", "updated"].map((name) => [name, message[name]?.map(toFrameMember)]),
+  );
+  switch (type) {
+    case "message":
+    case "broadcast": {
+      const data = JSON.stringify(message.data);
+      return encodeFrames(channel ?? "", [{ ...message, prev: 0, data }])[0];
+    }
+    case "joined":
+      return encodeJoined({ ...message, members: lists["members"] });
+    case "members": {
+      const { more: hasMore, stale: isStale } = message;
+      return encodeMembers({ ...message, members: lists["members"], hasMore, isStale });
+    }
+    case "presence": {
+      const { joined = [], updated = [] } = lists;
+      if (message.left === undefined) return encodeCount(channel, count);
+      return encodePresence(channel, { joined, updated, left: message.left, count })[0];
+    }
+    default:
+      return encodeServerMessage(message);
+  }
+}
+
+function toFrameMember({ member, meta }: ShownMember): FrameMember {
+  return { member, meta: meta === undefined ? "" : JSON.stringify(meta) };
 }
 
 test("PROTOCOL.md shows an example of every message of the server", () => {

@@ -197,6 +197,7 @@ export class Process {
   #createOwner(): ClientOwner {
     return {
       core: this.channels,
+      presence: undefined,
       sessionSettings: SESSION_SETTINGS,
       soil: (client) => this.#soil(client),
       authorize: () => true,

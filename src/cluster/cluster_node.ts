@@ -236,7 +236,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
   #accept(from: NodeId, envelope: Envelope, now: Millis): void {
     switch (envelope.kind) {
       case "messages":
-        return this.#acceptMessages(envelope, now);
+        return this.#acceptMessages(from, envelope, now);
       case "heartbeat":
         return this.#acceptHeartbeat(from, envelope, now);
       case "interest":
@@ -272,8 +272,9 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     }
   }
 
-  #acceptMessages(envelope: MessagesEnvelope, now: Millis): void {
-    if (envelope.node === this.#self) return;
+  #acceptMessages(from: NodeId, envelope: MessagesEnvelope, now: Millis): void {
+    // Nobody repeats this node's own messages to it, nor another's without being asked.
+    if (envelope.node === this.#self || (envelope.node !== from && !envelope.repair)) return;
     if (!this.#router.isWanted(envelope.channel)) {
       this.#unwanted += envelope.messages.length;
       return;

@@ -143,8 +143,11 @@ export class Repair {
     if (first === undefined) return;
     const { channel, node } = batch;
     const known = this.#channels.get(channel)?.get(node);
-    // An answer to a question from before the channel or the node was forgotten.
-    if (known === undefined && batch.repair) return;
+    // An answer that comes twice, or to a question from before the channel was forgotten.
+    if (batch.repair && known?.hole === undefined) {
+      this.#repeats += batch.messages.length;
+      return;
+    }
     const stream = known ?? this.#follow(channel, node, first.prev);
     const before = stream.last;
     if (batch.acknowledge) stream.owed = Math.max(stream.owed, batch.messages.at(-1)!.seq);

@@ -1,3 +1,5 @@
+import { Deque } from "./core/deque.ts";
+
 /**
  * What happens faster than it is read waits here, up to a bound: then the oldest goes, counted.
  *
@@ -6,7 +8,7 @@
 export class BoundedQueue<Item> implements AsyncIterable<Item> {
   readonly #max: number;
   readonly #ended: () => void;
-  #items: Item[] = [];
+  readonly #items = new Deque<Item>();
   #wake: (() => void) | undefined;
   #isClosed = false;
   #droppedCount = 0;
@@ -30,12 +32,16 @@ export class BoundedQueue<Item> implements AsyncIterable<Item> {
   /** Appends items. Returns how many older ones had to go. */
   push(items: Iterable<Item>): number {
     if (this.#isClosed) return 0;
-    for (const item of items) this.#items.push(item);
-    const excess = Math.max(0, this.#items.length - this.#max);
-    if (excess > 0) this.#items.splice(0, excess);
-    this.#droppedCount += excess;
-    this.#wake?.();
-    return excess;
+    let dropped = 0;
+    for (const item of items) {
+      this.#items.push(item);
+      if (this.#items.length <= this.#max) continue;
+      this.#items.shift();
+      dropped++;
+    }
+    this.#droppedCount += dropped;
+    this.#notify();
+    return dropped;
   }
 
   /** Takes nothing more. Iteration ends after the items that are here already. */
@@ -43,22 +49,32 @@ export class BoundedQueue<Item> implements AsyncIterable<Item> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#ended();
-    this.#wake?.();
+    this.#notify();
   }
 
   /** Reads the items in order. Leaving the loop closes the queue. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Item, void, void> {
     try {
       for (;;) {
-        const items = this.#items;
-        this.#items = [];
-        yield* items;
-        if (this.#items.length > 0) continue;
+        while (this.#items.length > 0) yield this.#items.shift()!;
         if (this.#isClosed) return;
-        await new Promise<void>((resolve) => this.#wake = resolve);
+        await new Promise<void>((resolve) => {
+          // Two loops may share what comes; neither may be left waiting.
+          const others = this.#wake;
+          this.#wake = () => {
+            others?.();
+            resolve();
+          };
+        });
       }
     } finally {
       this.close();
     }
+  }
+
+  #notify(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
   }
 }

@@ -6,7 +6,7 @@ import { BROADCAST_CHANNEL, type Message, type Payload } from "./core/message.ts
 import { createNodeId, type NodeId, type Position } from "./core/node.ts";
 import type { Delivery } from "./delivery.ts";
 import { TypedEventTarget } from "./events.ts";
-import { requireInteger, requireKnown } from "./options.ts";
+import { requireBoolean, requireInteger, requireKnown } from "./options.ts";
 import { channelNameFault } from "./protocol/codec.ts";
 import { systemClock } from "./runtime/clock.ts";
 import { systemRandomBytes } from "./runtime/crypto.ts";
@@ -109,6 +109,8 @@ export interface ChannelsStats {
 }
 
 const KNOWN_OPTIONS = ["logMessagesMax", "logBytesMax", "logAgeMs", "messageBytesMax"] as const;
+const NO_OPTIONS: PublishOptions = {};
+const PUBLISH_DEFAULTS: Required<PublishOptions> = { acknowledge: false, timeoutMs: 5_000 };
 const encoder = new TextEncoder();
 
 /** The running half of channels, for the parts of this library that join them to others. */
@@ -164,10 +166,14 @@ export class Channels {
    *
    * @param channel 1 to 255 bytes of UTF-8 without control characters.
    * @param data A JSON value, or bytes, which are copied.
-   * @throws {TypeError} If the channel is no name, or the data is no JSON.
-   * @throws {RangeError} If the data is larger than `messageBytesMax`.
+   * @throws {TypeError} If the channel is no name, the data is no JSON, or an option is unknown.
+   * @throws {RangeError} If the data is larger than `messageBytesMax`, or an option out of bounds.
    */
-  publish(channel: string, data: unknown, options: PublishOptions = {}): Promise<Published> {
+  publish(
+    channel: string,
+    data: unknown,
+    options: PublishOptions = NO_OPTIONS,
+  ): Promise<Published> {
     requireChannelName(channel);
     return this.#publish(channel, data, options);
   }
@@ -178,7 +184,7 @@ export class Channels {
    * @param data A JSON value, or bytes, which are copied.
    * @throws {TypeError | RangeError} As `publish`.
    */
-  broadcast(data: unknown, options: PublishOptions = {}): Promise<Published> {
+  broadcast(data: unknown, options: PublishOptions = NO_OPTIONS): Promise<Published> {
     return this.#publish(BROADCAST_CHANNEL, data, options);
   }
 
@@ -186,10 +192,12 @@ export class Channels {
    * Subscribes server code to a channel.
    *
    * @param channel As for `publish`.
-   * @throws {TypeError} If the channel is no name.
+   * @throws {TypeError | RangeError} If the channel is no name, or an option is unknown or out of
+   *     bounds.
    */
   subscribe(channel: string, options: SubscribeOptions = {}): Subscription {
     requireChannelName(channel);
+    requireKnown("subscription", options, ["queueMessagesMax"]);
     const { queueMessagesMax = 10_000 } = options;
     requireInteger("subscription", "queueMessagesMax", queueMessagesMax, { min: 1, max: 1e9 });
     return new Subscription(this.#core, channel, queueMessagesMax);
@@ -207,14 +215,13 @@ export class Channels {
   }
 
   async #publish(channel: string, data: unknown, options: PublishOptions): Promise<Published> {
+    const { acknowledge, timeoutMs } = resolvePublish(options);
     const payload = this.#encode(data);
     const self = this.#core.node;
-    if (options.acknowledge !== true) {
+    if (!acknowledge) {
       const position = this.#core.publishAt(channel, payload);
       return { position, nodes: [self], missing: [] };
     }
-    const { timeoutMs = 5_000 } = options;
-    requireInteger("publish", "timeoutMs", timeoutMs, { min: 1, max: 3_600_000 });
     return await new Promise((resolve) => {
       this.#core.publishAcknowledged({ channel, data: payload }, timeoutMs, (position, held) => {
         resolve({ position, nodes: [self, ...held.nodes], missing: held.missing });
@@ -223,12 +230,7 @@ export class Channels {
   }
 
   #encode(data: unknown): Payload {
-    const payload = data instanceof Uint8Array ? data.slice() : JSON.stringify(data);
-    if (payload === undefined) {
-      throw new TypeError(
-        `Cannot publish: expected a JSON value or bytes, received ${typeof data}`,
-      );
-    }
+    const payload = encodeData(data);
     const bytes = typeof payload === "string"
       ? encoder.encode(payload).byteLength
       : payload.byteLength;
@@ -296,8 +298,10 @@ export class Subscription extends TypedEventTarget<SubscriptionEvents>
   }
 
   #deliver({ channel, messages }: Delivery): void {
-    const dropped = this.#queue.push(messages.map((each) => toChannelMessage(channel, each)));
-    if (dropped > 0) this.dispatchEvent(new Event("gap"));
+    const readable = messages.flatMap((each) => toChannelMessage(channel, each) ?? []);
+    const dropped = this.#queue.push(readable);
+    const isWhole = dropped === 0 && readable.length === messages.length;
+    if (!isWhole) this.dispatchEvent(new Event("gap"));
   }
 
   #end(): void {
@@ -306,9 +310,35 @@ export class Subscription extends TypedEventTarget<SubscriptionEvents>
   }
 }
 
-function toChannelMessage(channel: string, message: Message): ChannelMessage {
+function toChannelMessage(channel: string, message: Message): ChannelMessage | undefined {
   const { node, seq, data } = message;
-  return { channel, node, seq, data: typeof data === "string" ? JSON.parse(data) : data };
+  try {
+    return { channel, node, seq, data: typeof data === "string" ? JSON.parse(data) : data };
+  } catch {
+    // Another node vouched for what is no JSON: the reader is told of a gap.
+    return undefined;
+  }
+}
+
+function encodeData(data: unknown): Payload {
+  // A copy of a Buffer too, whose own slice() is none.
+  if (data instanceof Uint8Array) return new Uint8Array(data);
+  const isOtherBytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data);
+  const text = isOtherBytes ? undefined : JSON.stringify(data);
+  if (text !== undefined) return text;
+  const received = isOtherBytes ? data.constructor.name : typeof data;
+  throw new TypeError(
+    `Cannot publish: expected a JSON value or a Uint8Array, received ${received}`,
+  );
+}
+
+function resolvePublish(options: PublishOptions): Required<PublishOptions> {
+  if (options === NO_OPTIONS) return PUBLISH_DEFAULTS;
+  requireKnown("publish", options, ["acknowledge", "timeoutMs"]);
+  const { acknowledge = false, timeoutMs = 5_000 } = options;
+  requireBoolean("publish", "acknowledge", acknowledge);
+  requireInteger("publish", "timeoutMs", timeoutMs, { min: 1, max: 3_600_000 });
+  return { acknowledge, timeoutMs };
 }
 
 function requireChannelName(channel: unknown): asserts channel is string {

@@ -1,5 +1,5 @@
 import type { Backplane, BackplaneStats } from "./backplane/backplane.ts";
-import { type Channels, coreOf } from "./channels.ts";
+import { Channels, coreOf } from "./channels.ts";
 import { ClusterCore, type ClusterObserver } from "./cluster_core.ts";
 import type { ClusterNodeStats } from "./cluster/cluster_node_stats.ts";
 import type { ClusterSettings } from "./cluster/settings.ts";
@@ -115,7 +115,7 @@ export type Attachable = Channels | Presence;
 
 /** How to wait. */
 export interface WaitOptions {
-  /** Longest wait in ms. Default: no limit. */
+  /** Longest wait in ms, at most an hour. Default: no limit. */
   readonly timeoutMs?: number;
 }
 
@@ -210,11 +210,16 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
    * Makes channels or presence span the cluster. To be called before the first message is
    * published, and best before any client is served.
    *
+   * @throws {TypeError} If it is neither.
    * @throws {Error} If some are attached already, here or elsewhere, or channels have published.
    */
   attach(part: Attachable): void {
     if (part instanceof Presence) this.#core.attachPresence(presenceCoreOf(part));
-    else this.#core.attach(coreOf(part));
+    else if (part instanceof Channels) this.#core.attach(coreOf(part));
+    else {
+      const received = String(part);
+      throw new TypeError(`Cannot attach: expected Channels or Presence, received ${received}`);
+    }
   }
 
   /**
@@ -247,9 +252,11 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
    * Waits until `ready`.
    *
    * @throws {ClusterError} `timed_out` after `timeoutMs`, `stopped` if the cluster stops first.
+   * @throws {TypeError | RangeError} If an option is unknown or out of bounds.
    */
   whenReady(options: WaitOptions = {}): Promise<void> {
     return new Promise((resolve, reject) => {
+      requireKnown("whenReady", options, ["timeoutMs"]);
       let cancelTimer: () => void = () => {};
       const settle = (): void => {
         if (!this.ready && !this.#isOver) return;
@@ -260,6 +267,7 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
       };
       const { timeoutMs } = options;
       if (timeoutMs !== undefined) {
+        requireInteger("whenReady", "timeoutMs", timeoutMs, { min: 0, max: 3_600_000 });
         cancelTimer = systemClock.setTimer(timeoutMs, () => {
           this.#readyWaiters.delete(settle);
           const message = `Cannot reach any peer: none connected within ${timeoutMs} ms`;
@@ -303,6 +311,8 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
 
   async #end(): Promise<void> {
     this.#phase = "stopping";
+    // Whoever calls from a listener is inside an output, and the others of its batch come first.
+    await undefined;
     const peers = this.#core.stop();
     await Promise.allSettled(this.#backplanes.map((backplane) => backplane.stop()));
     this.#phase = "stopped";

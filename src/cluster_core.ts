@@ -143,8 +143,12 @@ export class ClusterCore {
     const peers = this.peers();
     this.#presence?.farewell();
     this.#channels?.detach();
-    this.#drive?.feed({ kind: "leave" });
+    this.#feed({ kind: "leave" });
     this.#drive?.stop();
+    // Where nothing was started somebody may wait too.
+    for (const output of this.#machine.take()) {
+      if (output.kind === "confirmed" || output.kind === "acknowledged") this.#perform(output);
+    }
     this.#presence?.detach();
     return peers;
   }

@@ -47,8 +47,15 @@ export function requireBoolean(subject: string, name: string, value: unknown): b
   throw new TypeError(refusal(subject, `"${name}" must be true or false`, value));
 }
 
-/** Refuses options that the constructor does not know, since a misspelt one would be ignored. */
-export function requireKnown(subject: string, options: object, known: readonly string[]): void {
+/**
+ * Refuses options that are not known, since a misspelt one would be ignored.
+ *
+ * @throws {TypeError} If there is such an option, or `options` is no object.
+ */
+export function requireKnown(subject: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(refusal(subject, "options must be an object", options));
+  }
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue;
     throw new TypeError(

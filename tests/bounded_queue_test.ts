@@ -28,6 +28,35 @@ test("past its bound the oldest items go, and are counted", async () => {
   deepStrictEqual(received, [4, 5]);
 });
 
+test("the bound holds while a slow loop is in the middle of what came, and the order too", async () => {
+  const queue = new BoundedQueue<number>(3, ignore);
+  queue.push([1, 2, 3]);
+  const received: number[] = [];
+  for await (const item of queue) {
+    received.push(item);
+    if (item === 1) queue.push([4, 5, 6, 7]);
+    if (item === 7) break;
+  }
+  deepStrictEqual(received, [1, 5, 6, 7]);
+  strictEqual(queue.droppedCount, 3);
+});
+
+test("two loops share what comes, and both end", async () => {
+  const queue = new BoundedQueue<number>(10, ignore);
+  const received: number[] = [];
+  const read = async (): Promise<void> => {
+    for await (const item of queue) received.push(item);
+  };
+  const loops = [read(), read()];
+  await Promise.resolve();
+  queue.push([1]);
+  await Promise.resolve();
+  queue.push([2, 3]);
+  queue.close();
+  await Promise.all(loops);
+  deepStrictEqual(received.sort(), [1, 2, 3]);
+});
+
 test("it ends once, whether it is closed or its loop is left", async () => {
   let ended = 0;
   const queue = new BoundedQueue<number>(2, () => ended++);

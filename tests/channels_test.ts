@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert/strict";
 import { test } from "node:test";
-import { Channels } from "../src/channels.ts";
+import { Channels, coreOf } from "../src/channels.ts";
 
 test("server code gets what server code publishes, in order", async () => {
   const channels = new Channels();
@@ -94,6 +94,73 @@ test("what is no JSON, or is too large, is refused with the reason", async () =>
     message: "Cannot publish: 11 bytes, at most 10",
   });
   strictEqual(channels.stats().published, 0);
+});
+
+for (const data of [new ArrayBuffer(2), new DataView(new ArrayBuffer(2)), new Float32Array(1)]) {
+  test(`${data.constructor.name} is refused, since JSON would make nothing of it`, async () => {
+    await rejects(new Channels().publish("a", data), {
+      name: "TypeError",
+      message:
+        `Cannot publish: expected a JSON value or a Uint8Array, received ${data.constructor.name}`,
+    });
+  });
+}
+
+test("bytes of a subclass whose slice() shares its memory are copied all the same", async () => {
+  class Shared extends Uint8Array {
+    override slice(): Shared {
+      return this;
+    }
+  }
+  const channels = new Channels();
+  const news = channels.subscribe("news");
+  const bytes = Shared.of(1, 2, 3);
+  void channels.publish("news", bytes);
+  bytes.fill(0);
+  for await (const { data } of news) {
+    deepStrictEqual(data, Uint8Array.of(1, 2, 3));
+    break;
+  }
+});
+
+test("what another node vouches for and is no JSON is a gap to its reader, and breaks nothing", async () => {
+  const channels = new Channels();
+  const news = channels.subscribe("news");
+  let gaps = 0;
+  news.addEventListener("gap", () => gaps++);
+  const node = "b~1";
+  coreOf(channels).receive("news", [
+    { node, seq: 1, prev: 0, data: "{" },
+    { node, seq: 2, prev: 1, data: "2" },
+  ]);
+  for await (const { data } of news) {
+    strictEqual(data, 2);
+    break;
+  }
+  strictEqual(gaps, 1);
+});
+
+const BAD_CALLS: readonly (readonly [call: (channels: Channels) => unknown, says: RegExp])[] = [
+  [(channels) => channels.publish("a", 1, { acknowledge: true, timeoutMs: 0 }), /"timeoutMs" must/],
+  [(channels) => channels.publish("a", 1, { timeoutMs: 1.5 }), /"timeoutMs" must be an integer/],
+  [(channels) => channels.publish("a", 1, { timeout: 5 } as object), /"timeout" is not an option/],
+  [(channels) => channels.publish("a", 1, { acknowledge: 1 as never }), /must be true or false/],
+  [(channels) => channels.publish("a", 1, null as never), /options must be an object/],
+  [(channels) => channels.broadcast(1, { timeoutMs: "5" as never }), /received "5"/],
+  [(channels) => channels.subscribe("a", { queueMessagesMax: 0 }), /"queueMessagesMax" must/],
+  [(channels) => channels.subscribe("a", { queue: 1 } as object), /"queue" is not an option/],
+  [
+    (channels) => channels.subscribe("a", null as never),
+    /options must be an object, received null/,
+  ],
+];
+
+BAD_CALLS.forEach(([call, says], index) => {
+  test(`a wrong call says what is wrong with it: ${says.source} (${index})`, async () => {
+    const channels = new Channels();
+    await rejects(async () => await call(channels), says);
+    deepStrictEqual([channels.stats().published, channels.stats().channels], [0, 0]);
+  });
 });
 
 test("a misspelt or impossible option is refused by name", () => {

@@ -183,6 +183,44 @@ test("a subscription that waits is settled when the cluster stops", async () => 
   await cluster.stop();
 });
 
+test("who waits is answered when a cluster stops that never started", async () => {
+  const channels = new Channels();
+  const cluster = new Cluster(mesh({ port: 0 }));
+  cluster.attach(channels);
+  const early = channels.subscribe("news");
+  const published = channels.publish("news", 1, { acknowledge: true });
+  await cluster.stop();
+  deepStrictEqual(await early.confirmed, { missing: [] });
+  deepStrictEqual((await published).nodes, [cluster.nodeId]);
+  deepStrictEqual(await read(early, 1), [1]);
+});
+
+test("who waits is answered when a listener stops the cluster", async () => {
+  const a = await startNode("a");
+  const published: Promise<unknown>[] = [];
+  const stopped = new Promise<void>((resolve) => {
+    a.cluster.addEventListener("peerconnected", () => {
+      published.push(a.channels.broadcast(1, { acknowledge: true, timeoutMs: 3_600_000 }));
+      void a.cluster.stop().then(resolve);
+    });
+  });
+  const b = await startNode("b", [a]);
+  await stopped;
+  strictEqual(published.length, 1);
+  await Promise.all(published);
+  await b.cluster.stop();
+});
+
+test("attach() and whenReady() say what is wrong with a call", async () => {
+  const cluster = new Cluster(mesh({ port: 0 }));
+  throws(() => cluster.attach({} as never), {
+    name: "TypeError",
+    message: "Cannot attach: expected Channels or Presence, received [object Object]",
+  });
+  await rejects(cluster.whenReady({ timeoutMs: -1 }), /"timeoutMs" must be an integer from 0/);
+  await rejects(cluster.whenReady({ timeout: 1 } as object), /"timeout" is not an option/);
+});
+
 test("stop() is idempotent, works before start(), and start() works once", async () => {
   const cluster = new Cluster(mesh({ port: 0 }));
   await Promise.all([cluster.stop(), cluster.stop()]);

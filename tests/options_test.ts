@@ -47,6 +47,12 @@ test("requireText and requireBoolean give back what they ask for, and refuse the
 
 test("requireKnown names the option that is misspelt and those that there are", () => {
   doesNotThrow(() => requireKnown("mesh", { port: 1 }, ["port", "host"]));
+  for (const options of [null, undefined, "port", 1]) {
+    throws(() => requireKnown("mesh", options, ["port"]), {
+      name: "TypeError",
+      message: /^Cannot configure mesh: options must be an object, received /,
+    });
+  }
   throws(() => requireKnown("mesh", { prot: 1 }, ["port", "host"]), {
     name: "TypeError",
     message: 'Cannot configure mesh: "prot" is not an option, expected one of port, host',

@@ -129,8 +129,10 @@ test("a message passes over the subscriber that it excepts, and over nobody else
   stage.decided();
   stage.publishes("1").publishes("2", { except: "x" }).publishes("3").endsTick();
   strictEqual(stage.decided()[0], "c 1,2-x,3 to xy");
-  stage.publishes("4").endsTick();
-  strictEqual(stage.decided()[0], "c 4 to xy");
+  stage.publishes("4", { except: "x" }).endsTick();
+  strictEqual(stage.decided()[0], "c 4-x to xy");
+  stage.publishes("5").endsTick();
+  strictEqual(stage.decided()[0], "c 5 to xy");
 });
 
 test("who subscribes in mid-tick gets what comes then; the others have had the rest before", () => {
@@ -154,6 +156,15 @@ test("the last to leave gets what came before, and interest ends", () => {
   deepStrictEqual(stage.decided(), ["c 1 to x", "lets go of c"]);
   deepStrictEqual(stage.endsTick().decided(), ["flush", "announce c 1"]);
   strictEqual(stage.hub.channelCount, 0);
+});
+
+test("who comes in the tick in which the last one left finds the channel there afterwards", () => {
+  const stage = new Stage().joins("x");
+  stage.publishes("1").leaves("x").joins("y", "c", { "a~1": 1 }).endsTick();
+  strictEqual(stage.hub.channelCount, 1);
+  stage.decided();
+  stage.publishes("2").endsTick();
+  deepStrictEqual(stage.decided(), ["c 2 to y", "flush", "announce c 2"]);
 });
 
 test("interest begins with the first who waits, and ends with the last, confirmed or not", () => {

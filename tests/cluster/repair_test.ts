@@ -9,7 +9,9 @@ import {
   REPAIR_WAITING_MAX,
 } from "../../src/cluster/settings.ts";
 import { createPrng } from "../../src/core/prng.ts";
+import { pair, VirtualCluster } from "../support/virtual_cluster.ts";
 
+const TYPE_MESSAGES = 1;
 const LEFT_MS = 2 * REPAIR_ATTEMPTS_MAX * REPAIR_RETRY_MS;
 const STRANGER_SETTLES_MS = 5_000;
 
@@ -174,6 +176,7 @@ test("an answer that was cut into parts is asked for part by part, without a pau
   listener.decided();
   deepStrictEqual(listener.isAnswered(0, [1, 2, 3]).decided(), ["deliver 1,2,3", "request 3"]);
   deepStrictEqual(listener.isAnswered(0, [1, 2, 3]).decided(), []);
+  strictEqual(listener.repair.repeats, 3);
   deepStrictEqual(listener.isAnswered(0, [4, 5, 6, 7, 8, 9]).decided(), ["deliver 4,5,6,7,8,9"]);
 });
 
@@ -193,6 +196,8 @@ test("others are asked in turn: each request in vain counts, until the node answ
   deepStrictEqual(attempts(), [0, 1, 2]);
   listener.isAnswered(0, []).waits(1_000);
   deepStrictEqual(attempts(), [1, 2]);
+  listener.waits(250).isAnswered(0, []).waits(REPAIR_RETRY_MS - 250);
+  deepStrictEqual(attempts(), []);
 });
 
 for (const reason of ["left", "died"] as const) {
@@ -214,6 +219,7 @@ test("a node out of reach is waited for, and its hole is told only when its plac
   strictEqual(listener.repair.gaps, 0);
   listener.decided();
   deepStrictEqual(listener.waits(250).decided().at(-1), "gap");
+  strictEqual(listener.repair.gaps, 1);
   strictEqual(listener.repair.holeCount, 0);
 });
 
@@ -222,6 +228,7 @@ for (const reason of ["died", "timed_out"] as const) {
     const listener = following(1).loses(reason).waits(60_000).meets();
     deepStrictEqual(listener.hears([3]).decided(), ["request 1"]);
     deepStrictEqual(listener.isAnswered(0, [2]).decided(), ["deliver 2", "deliver 3"]);
+    deepStrictEqual(listener.waits(PARK_MS).hears([5]).decided(), ["request 3"]);
   });
 }
 
@@ -235,7 +242,7 @@ for (const [reason, after] of RETURNS) {
   test(`a node that ${reason} and returns after its place was given up is told as a gap`, () => {
     const byHead = following(1).loses(reason).waits(after).meets().learnsHead(7);
     deepStrictEqual(byHead.decided(), ["gap", "rebase 7"]);
-    const byMessage = following(1).loses(reason).waits(after).meets().hears([8]);
+    const byMessage = following(1).loses(reason).waits(after).meets().waits(1_000).hears([8]);
     deepStrictEqual(byMessage.decided(), ["gap", "deliver 8"]);
     strictEqual(byMessage.repair.gaps, 1);
   });
@@ -275,6 +282,8 @@ test("copies of what waits do not fill its place", () => {
     "deliver 1,2",
     "deliver 3",
   ]);
+  listener.isAnswered(0, [4, 5]);
+  deepStrictEqual([listener.repair.holeCount, listener.repair.repeats], [0, 5]);
 });
 
 test("an acknowledgement is given when all up to it is here, also through a repair", () => {
@@ -306,6 +315,7 @@ test("a channel that is let go of is forgotten, and a late answer does not bring
   strictEqual(listener.repair.holeCount, 0);
   listener.decided();
   deepStrictEqual(listener.isAnswered(5, [2, 3]).waits(1_000).decided(), []);
+  strictEqual(listener.repair.repeats, 2);
   deepStrictEqual(listener.learnsHead(9).decided(), ["rebase 9"]);
 });
 
@@ -315,4 +325,169 @@ test("a long hole costs each message what a short one does", () => {
   const start = performance.now();
   for (let seq = 2; seq < count; seq++) listener.hears([seq]);
   ok(performance.now() - start < 2_000, `${performance.now() - start} ms`);
+});
+
+test("P4: a link that drops and returns loses nothing, and keeps the order", () => {
+  const { world, a, b } = pair();
+  b.subscribe("s", "c");
+  world.run(100);
+  a.publishes("c", "1");
+  world.run(10);
+  world.unlink(a, b, "lost");
+  for (const data of ["2", "3", "4"]) {
+    a.publishes("c", data);
+    world.run(10);
+  }
+  world.link(a, b);
+  a.publishes("c", "5");
+  world.run(1_000);
+  deepStrictEqual(b.received.get("s"), ["c:1", "c:2", "c:3", "c:4", "c:5"]);
+  deepStrictEqual(b.gaps, []);
+  deepStrictEqual(b.peerEvents, ["+a~1"]);
+});
+
+test("P4: the loss of a channel's last message is noticed and mended", () => {
+  const { world, a, b } = pair();
+  b.subscribe("s", "c");
+  world.run(100);
+  let isLost = false;
+  world.tamper = ({ payload }) => {
+    if (payload[0] !== TYPE_MESSAGES || isLost) return true;
+    isLost = true;
+    return false;
+  };
+  a.publishes("c", "1");
+  world.run(1_600);
+  deepStrictEqual(b.received.get("s"), ["c:1"]);
+});
+
+test("P4: what is beyond retention is reported as one gap, and the rest is delivered", () => {
+  const { world, a, b } = pair();
+  b.subscribe("s", "c");
+  world.run(100);
+  a.publishes("c", "first");
+  world.run(10);
+  world.unlink(a, b, "lost");
+  for (let index = 0; index < 1_500; index++) a.publishes("c", String(index));
+  world.run(10);
+  world.link(a, b);
+  world.run(2_000);
+  deepStrictEqual(b.gaps, ["c"]);
+  const received = b.received.get("s")!;
+  strictEqual(received[0], "c:first");
+  strictEqual(received[1], "c:500");
+  strictEqual(received.length, 1_001);
+  strictEqual(received.at(-1), "c:1499");
+});
+
+test("P4: a third node repeats what a dead one had told it", () => {
+  const world = new VirtualCluster();
+  const [a, b, c] = ["a~1", "b~1", "c~1"].map((id) => world.add(id));
+  world.run(100);
+  b!.subscribe("s", "c");
+  c!.subscribe("s", "c");
+  world.run(100);
+  world.tamper = ({ to, payload }) => !(to === "c~1" && payload[0] === TYPE_MESSAGES);
+  a!.publishes("c", "1");
+  world.run(5);
+  world.tamper = () => true;
+  a!.publishes("c", "2");
+  world.run(1.5);
+  world.kill(a!);
+  world.run(3_000);
+  deepStrictEqual(c!.received.get("s"), ["c:1", "c:2"]);
+  strictEqual(c!.cluster.stats.messagesRepaired, 2);
+  deepStrictEqual(c!.gaps, []);
+});
+
+test("P4: of those who listened to a dead node each is asked in turn", () => {
+  const world = new VirtualCluster();
+  const [a, b, c, d] = ["a~1", "b~1", "c~1", "d~1"].map((id) => world.add(id));
+  world.run(100);
+  for (const node of [b, c, d]) node!.subscribe("s", "c");
+  world.run(100);
+  world.tamper = ({ to, payload }) => to === "d~1" || payload[0] !== TYPE_MESSAGES;
+  a!.publishes("c", "1");
+  world.run(5);
+  world.tamper = () => true;
+  a!.publishes("c", "2");
+  world.run(1.5);
+  world.kill(a!);
+  world.run(3_000);
+  for (const node of [b, c, d]) {
+    deepStrictEqual([node!.received.get("s"), node!.gaps], [["c:1", "c:2"], []]);
+  }
+});
+
+test("P4: what died with its node is reported as a gap", () => {
+  const { world, a, b } = pair();
+  b.subscribe("s", "c");
+  world.run(100);
+  world.tamper = ({ payload }) => payload[0] !== TYPE_MESSAGES;
+  a.publishes("c", "1");
+  world.run(2);
+  world.tamper = () => true;
+  a.publishes("c", "2");
+  world.run(1.5);
+  world.kill(a);
+  world.run(6_000);
+  deepStrictEqual(b.gaps, ["c"]);
+  deepStrictEqual(b.received.get("s"), ["c:2"]);
+});
+
+test("P4: a node that was taken for dead and returns is repaired from where it stood", () => {
+  const { world, a, b } = pair();
+  b.subscribe("s", "c");
+  world.run(100);
+  a.publishes("c", "1");
+  world.run(100);
+  world.unlink(b, a, "refused");
+  world.run(1_000);
+  deepStrictEqual(b.peerEvents, ["+a~1", "-a~1 died"]);
+  a.publishes("c", "2");
+  world.run(30_000);
+  world.link(a, b);
+  world.run(1_000);
+  deepStrictEqual(b.received.get("s"), ["c:1", "c:2"]);
+  deepStrictEqual(b.gaps, []);
+});
+
+test("P4: a lost last message is noticed however rare the heartbeats are", () => {
+  const { world, a, b } = pair({
+    settings: { heartbeatMs: 10_000, deafMs: 30_000, nodeTimeoutMs: 60_000 },
+  });
+  b.subscribe("s", "c");
+  world.run(11_000);
+  world.tamper = ({ payload }) => payload[0] !== TYPE_MESSAGES;
+  a.publishes("c", "1");
+  world.run(10);
+  world.tamper = () => true;
+  world.run(10_000);
+  deepStrictEqual(b.received.get("s"), ["c:1"]);
+});
+
+test("P4: who kept this node while it was forgotten here, and sends at once, skips nothing silently", () => {
+  const { world, a, b } = pair({ settings: { nodeTimeoutMs: 3_600_000 } });
+  b.subscribe("s", "c");
+  world.run(100);
+  a.publishes("c", "1");
+  world.run(10);
+  b.feed({ kind: "path_down", path: 0, node: "a~1", loss: "refused" });
+  world.tamper = () => false;
+  a.publishes("c", "2");
+  world.run(700_000);
+  deepStrictEqual(b.peerEvents.at(-1), "-a~1 died");
+  world.tamper = () => true;
+  b.feed({ kind: "path_up", path: 0, node: { id: "a~1", name: "a" } });
+  a.publishes("c", "3");
+  world.run(2_000);
+  deepStrictEqual([b.received.get("s"), b.gaps], [["c:1", "c:3"], ["c"]]);
+  world.run(700_000);
+  world.tamper = ({ payload }) => payload[0] !== TYPE_MESSAGES;
+  a.publishes("c", "4");
+  world.run(10);
+  world.tamper = () => true;
+  a.publishes("c", "5");
+  world.run(10);
+  deepStrictEqual([b.received.get("s")!.slice(2), b.gaps.length], [["c:4", "c:5"], 1]);
 });

@@ -4,6 +4,7 @@ import type { EncodableEnvelope } from "../../src/cluster/envelope.ts";
 import { Router, type RouterOutput } from "../../src/cluster/router.ts";
 import { type ClusterSettings, INTEREST_PIECE_CHANNELS } from "../../src/cluster/settings.ts";
 
+const ADDITIONS_MAX = 10_000;
 const SETTINGS: ClusterSettings = {
   heartbeatMs: 1_000,
   deafMs: 3_000,
@@ -207,6 +208,10 @@ test("P2: an acknowledgement with a hole before it confirms nothing", () => {
     "head b~1 y 3",
     "confirmed y",
   ]);
+  crossing.isWhollyKnownTo("b", 1, { x: 1 });
+  crossing.decided();
+  crossing.router.subscribe("y", "again", 0);
+  deepStrictEqual(crossing.decided(), ["confirmed again"]);
 });
 
 test("P2: an acknowledgement of the whole covers what is in its version, and nothing newer", () => {
@@ -228,6 +233,15 @@ test("P2: when the time is up it is confirmed, with those that have not answered
   deepStrictEqual(crossing.ticks(4_750).decided("confirmed"), []);
   deepStrictEqual(crossing.ticks(250).decided("confirmed"), ["confirmed x b~1"]);
   strictEqual(crossing.router.confirmTimeouts, 1);
+});
+
+test("P2: each subscriber of a channel has its own time", () => {
+  const crossing = new Crossing({ peers: "b" }).wants("x").ticks(2_000);
+  crossing.router.subscribe("x", "late", crossing.now);
+  crossing.decided();
+  deepStrictEqual(crossing.ticks(3_000).decided("confirmed"), ["confirmed x b~1"]);
+  deepStrictEqual(crossing.ticks(1_750).decided("confirmed"), []);
+  deepStrictEqual(crossing.isKnownTo("b", 1).decided("confirmed"), ["confirmed late"]);
 });
 
 test("P2: a peer that is down is waited for no longer", () => {
@@ -254,6 +268,31 @@ test("P2: a version that nobody remembers is acknowledged by the whole alone", (
   crossing.decided();
   deepStrictEqual(crossing.isKnownTo("b", 1).decided(), []);
   deepStrictEqual(crossing.isWhollyKnownTo("b", 1).decided(), ["head b~1 x 0?", "confirmed again"]);
+});
+
+test("what a silent peer has not acknowledged is kept up to a bound; then the whole is needed", () => {
+  const crossing = new Crossing({ peers: "b" });
+  for (let version = 0; version <= ADDITIONS_MAX; version++) crossing.wants(`c${version}`);
+  crossing.decided();
+  deepStrictEqual(crossing.isKnownTo("b", 1).decided("confirmed"), []);
+  crossing.isWhollyKnownTo("b", ADDITIONS_MAX + 1);
+  strictEqual(crossing.decided("confirmed").length, ADDITIONS_MAX + 1);
+});
+
+test("what a stranger says changes nothing", () => {
+  const crossing = new Crossing().wants("x");
+  crossing.decided();
+  crossing.hears("s", 1, ["x"]);
+  crossing.learns("s", 1, ["x"]);
+  crossing.isWhollyKnownTo("s", 1).isKnownTo("s", 1);
+  crossing.router.heartbeat("s~1", 9);
+  crossing.router.interestRequest("s~1", 0);
+  crossing.router.forget("s~1");
+  deepStrictEqual(crossing.decided(), []);
+  deepStrictEqual([crossing.interested("x"), crossing.router.isInterested("s~1", "x")], [
+    "",
+    false,
+  ]);
 });
 
 test("whoever waits and leaves is answered, and nothing is left of it", () => {
@@ -285,6 +324,7 @@ test("P3: interest outlives its last subscriber by the linger time, and then is 
   crossing.decided();
   deepStrictEqual(crossing.ticks(1_750).decided(), []);
   deepStrictEqual(crossing.ticks(250).decided(), ["unlisten x", "all: interest 2 + -x"]);
+  deepStrictEqual(crossing.isKnownTo("b", 2).ticks(5_000).decided(), []);
 });
 
 test("a subscriber that returns within the linger time finds everything in place", () => {
@@ -331,6 +371,7 @@ test("after a change that was missed the whole is asked for, once for each heart
   deepStrictEqual(crossing.decided(), ["b~1: interest_request"]);
   deepStrictEqual(crossing.learns("b", 4, ["y", "z", "w"]), ["y", "z", "w"]);
   strictEqual(crossing.interested("x") + crossing.interested("z"), "b");
+  strictEqual(crossing.router.isInterested("b~1", "x"), false);
   crossing.router.heartbeat("b~1", 4);
   deepStrictEqual(crossing.decided(), []);
   strictEqual(crossing.hears("b", 6, []), undefined);

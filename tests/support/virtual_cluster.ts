@@ -43,6 +43,8 @@ export class VirtualNode {
   /** What an attached part was told: who is up (`+`) and down (`-`), and what others' parts said. */
   readonly parts: string[] = [];
   readonly health: boolean[] = [];
+  /** How often it asked its backplanes to compare notes. */
+  discoverCount = 0;
   /** Envelopes of messages that came in, wanted or not. */
   messageEnvelopes = 0;
   /** The paths that deliver a channel when asked to. Default: all. */
@@ -194,6 +196,8 @@ export class VirtualNode {
         this.parts.push(`${output.node} ${output.part}:${output.body.join(" ")}`);
         return;
       case "discover":
+        this.discoverCount++;
+        return;
       case "fault":
     }
   }

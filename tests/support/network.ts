@@ -22,9 +22,22 @@ export interface Impairment {
   readonly lossPercent: number;
 }
 
+/** How little a network carries. */
+export interface Narrowness {
+  /** Bits that go through, in thousands a second. */
+  readonly kilobitsPerSecond: number;
+  /** Bytes that may wait. What does not fit is lost. */
+  readonly queueBytes: number;
+}
+
+/** What it takes beside a network itself, as `tc` calls it. */
+export type NetworkDiscipline = "netem" | "tbf";
+
 const PREFIX = "chorus-";
 const NAMESPACES = "/run/netns";
 const TIME_LIMIT_MS = 10_000;
+/** What a narrow cable lets through at once: two packets and a bit. */
+const BURST_BYTES = 4_000;
 
 /**
  * A network of its own: each host is a network namespace with one cable to a router, which can
@@ -44,6 +57,7 @@ export class Network {
   readonly #names: readonly string[];
   readonly #router: string;
   readonly #rules: string[] = [];
+  readonly #disciplined: string[] = [];
   readonly #onExit = (): void => this.close();
 
   /** Makes a network. @throws {Error} Where it cannot: see {@linkcode whyNoNetwork}. */
@@ -79,18 +93,22 @@ export class Network {
     }
   }
 
-  /** Holds up and loses packets on every cable of the router, on their way to each host. */
-  impair({ delayMs, jitterMs, lossPercent }: Impairment): void {
-    const netem = ["delay", `${delayMs}ms`, `${jitterMs}ms`, "loss", `${lossPercent}%`];
-    for (const index of this.#names.keys()) {
-      run("tc", "-n", this.#router, "qdisc", "add", "dev", `h${index}`, "root", "netem", ...netem);
-    }
+  /** Holds up and loses packets on their way to a host. */
+  impair(to: number, { delayMs, jitterMs, lossPercent }: Impairment): void {
+    const loss = ["loss", `${lossPercent}%`];
+    this.#discipline(to, "netem", "delay", `${delayMs}ms`, `${jitterMs}ms`, ...loss);
   }
 
-  /** Ends what {@linkcode Network.impair} began. */
+  /** Lets only so much through to a host. */
+  narrow(to: number, { kilobitsPerSecond, queueBytes }: Narrowness): void {
+    const rate = ["rate", `${kilobitsPerSecond}kbit`, "burst", `${BURST_BYTES}`];
+    this.#discipline(to, "tbf", ...rate, "limit", `${queueBytes}`);
+  }
+
+  /** Ends what {@linkcode Network.impair} and {@linkcode Network.narrow} began. */
   repair(): void {
-    for (const index of this.#names.keys()) {
-      run("tc", "-n", this.#router, "qdisc", "del", "dev", `h${index}`, "root");
+    for (const device of this.#disciplined.splice(0)) {
+      run("tc", "-n", this.#router, "qdisc", "del", "dev", device, "root");
     }
   }
 
@@ -99,6 +117,12 @@ export class Network {
     process.off("exit", this.#onExit);
     for (const index of this.#names.keys()) deleteDevice(outerDevice(index));
     for (const name of [...this.#names, this.#router]) deleteNamespace(name);
+  }
+
+  #discipline(to: number, name: NetworkDiscipline, ...args: readonly string[]): void {
+    const device = `h${to}`;
+    run("tc", "-n", this.#router, "qdisc", "add", "dev", device, "root", name, ...args);
+    this.#disciplined.push(device);
   }
 
   #build(): void {
@@ -144,31 +168,26 @@ interface CableEnd {
   readonly address: string;
 }
 
-/** Why there can be no {@linkcode Network} here, or `undefined` if there can. */
-export function whyNoNetwork(): string | undefined {
+/**
+ * Why there can be no {@linkcode Network} here, or `undefined` if there can.
+ *
+ * @param discipline What the kernel must be able to do with packets. Default: nothing special.
+ */
+export function whyNoNetwork(discipline?: NetworkDiscipline): string | undefined {
   if (process.platform !== "linux") return "network namespaces need Linux";
   if (process.getuid?.() !== 0) return "network namespaces need root";
   try {
     const network = new Network(1);
-    network.close();
-    return undefined;
+    try {
+      const least = { delayMs: 1, jitterMs: 0, lossPercent: 0 };
+      if (discipline === "netem") network.impair(0, least);
+      if (discipline === "tbf") network.narrow(0, { kilobitsPerSecond: 1, queueBytes: 5_000 });
+      return undefined;
+    } finally {
+      network.close();
+    }
   } catch (error) {
-    return `no network namespaces here: ${firstLine(error)}`;
-  }
-}
-
-/** Why a {@linkcode Network} cannot delay and lose packets here, or `undefined` if it can. */
-export function whyNoImpairment(): string | undefined {
-  const reason = whyNoNetwork();
-  if (reason !== undefined) return reason;
-  const network = new Network(1);
-  try {
-    network.impair({ delayMs: 1, jitterMs: 0, lossPercent: 0 });
-    return undefined;
-  } catch (error) {
-    return `no tc netem here: ${firstLine(error)}`;
-  } finally {
-    network.close();
+    return `no ${discipline ?? "network namespaces"} here: ${firstLine(error)}`;
   }
 }
 

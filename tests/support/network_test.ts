@@ -2,7 +2,7 @@ import { rejects, strictEqual } from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
-import { Network, whyNoImpairment, whyNoNetwork } from "./network.ts";
+import { Network, whyNoNetwork } from "./network.ts";
 import { type TestProcess, withProcesses } from "./process.ts";
 
 const PORT = "9000";
@@ -51,10 +51,28 @@ test("a blocked direction carries nothing, the other one does, and it can be und
   });
 });
 
-test("packets can be delayed, and all but lost", { skip: whyNoImpairment() ?? false }, async () => {
+test("packets to one host can be lost by chance, all of them too, and it can be undone", {
+  skip: whyNoNetwork("netem") ?? false,
+}, async () => {
   await withTalkers(async (network, [first, second]) => {
-    network.impair({ delayMs: 1, jitterMs: 0, lossPercent: 100 });
-    await Promise.all([first, second].map((each) => rejects(hears(each), /nothing in 1000 ms/)));
+    network.impair(1, { delayMs: 1, jitterMs: 0, lossPercent: 100 });
+    await rejects(hears(second), /nothing in 1000 ms/);
+    await hears(first);
+    network.repair();
+    await Promise.all([first, second].map(hears));
+  });
+});
+
+test("a cable can be too narrow for what is sent, and it can be undone", {
+  skip: whyNoNetwork("tbf") ?? false,
+}, async () => {
+  await withTalkers(async (network, [first, second]) => {
+    // A datagram has 46 bytes with its headers: what is saved up lets some through, then one in 46 s.
+    network.narrow(1, { kilobitsPerSecond: 0.008, queueBytes: 5_000 });
+    await rejects(async () => {
+      for (;;) await hears(second);
+    }, /nothing in 1000 ms/);
+    await hears(first);
     network.repair();
     await Promise.all([first, second].map(hears));
   });

@@ -8,7 +8,15 @@
  * @module
  */
 
-import type { Evidence, FaultRecord, Hearing, NodeLife, Publication, Session } from "./evidence.ts";
+import type {
+  Evidence,
+  FaultRecord,
+  Hearing,
+  NodeLife,
+  Publication,
+  Receipt,
+  Session,
+} from "./evidence.ts";
 
 /** One promise and how to find what breaks it. */
 export interface Check {
@@ -44,21 +52,34 @@ export function checkEvidence(evidence: Evidence): string[] {
   );
 }
 
+/** The longest time that a message took, in ms. */
+export function slowestMs({ sessions }: Evidence): number {
+  return sessions.reduce((slowest, { heard }) => Math.max(slowest, slowestOf(heard)), 0);
+}
+
 /** The longest time that a message took between bystanders while the fault lasted, in ms. */
 export function slowestBystanderMs({ sessions, lives, fault }: Evidence): number {
   const names = new Map(lives.map(({ node, name }) => [node, name]));
   const isBystander = (node: string): boolean => fault.bystanders.includes(names.get(node) ?? "");
-  let slowestMs = 0;
-  for (const session of sessions) {
-    if (!isBystander(session.node) || fault.touchedClients.includes(session.client)) continue;
-    for (const { receipts } of session.heard.values()) {
-      for (const { node, sentAt, at } of receipts) {
-        if (!isBystander(node) || sentAt < fault.startedAt || sentAt > fault.endedAt) continue;
-        slowestMs = Math.max(slowestMs, at - sentAt);
-      }
+  return sessions.reduce((slowest, { node, client, heard }) => {
+    if (!isBystander(node) || fault.touchedClients.includes(client)) return slowest;
+    const counts = ({ node: from, sentAt }: Receipt): boolean =>
+      isBystander(from) && sentAt >= fault.startedAt && sentAt <= fault.endedAt;
+    return Math.max(slowest, slowestOf(heard, counts));
+  }, 0);
+}
+
+function slowestOf(
+  heard: Session["heard"],
+  counts: (receipt: Receipt) => boolean = () => true,
+): number {
+  let slowest = 0;
+  for (const { receipts } of heard.values()) {
+    for (const receipt of receipts) {
+      if (counts(receipt)) slowest = Math.max(slowest, receipt.at - receipt.sentAt);
     }
   }
-  return slowestMs;
+  return slowest;
 }
 
 function findDuplicates({ sessions }: Evidence): string[] {
@@ -219,9 +240,9 @@ function findFalseDeaths({ lives, fault }: Evidence): string[] {
 }
 
 function findSlowness(evidence: Evidence): string[] {
-  const slowestMs = slowestBystanderMs(evidence);
-  if (slowestMs <= BYSTANDER_DELAY_MS_MAX) return [];
-  return [`a message took ${Math.round(slowestMs)} ms, more than ${BYSTANDER_DELAY_MS_MAX}`];
+  const slowest = slowestBystanderMs(evidence);
+  if (slowest <= BYSTANDER_DELAY_MS_MAX) return [];
+  return [`a message took ${Math.round(slowest)} ms, more than ${BYSTANDER_DELAY_MS_MAX}`];
 }
 
 function findStranded({ sessions }: Evidence): string[] {

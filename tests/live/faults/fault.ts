@@ -1,4 +1,4 @@
-import type { Network } from "../../support/network.ts";
+import { type Network, type NetworkDiscipline, whyNoNetwork } from "../../support/network.ts";
 import type { FaultCluster, Member } from "./fault_cluster.ts";
 import type { Linking } from "./linking.ts";
 import type { Load } from "./load.ts";
@@ -9,8 +9,8 @@ export type FaultNeed =
   | "cuttable links"
   /** A network of its own, whose packets can be dropped. */
   | "network"
-  /** A network that can also delay and lose packets. */
-  | "impairment";
+  /** A network that can also do this to packets. */
+  | NetworkDiscipline;
 
 /** What a fault has to work with. */
 export interface Scene {
@@ -53,6 +53,12 @@ export interface Fault {
   readonly convergesInMs: number;
   /** Does it, and returns when it is over. */
   run(scene: Scene): Promise<void>;
+}
+
+/** Why a fault cannot be had here, or `undefined` if it can. */
+export function whyImpossible({ need }: Fault): string | undefined {
+  if (need === undefined || need === "cuttable links") return undefined;
+  return whyNoNetwork(need === "network" ? undefined : need);
 }
 
 /** The names of the three nodes that every fault has. */

@@ -1,7 +1,7 @@
 import { Network } from "../../support/network.ts";
 import { type StartProcess, withProcesses } from "../../support/process.ts";
 import { type RuntimeName, RUNTIMES } from "../../support/runtime_command.ts";
-import { checkEvidence, slowestBystanderMs } from "./checker.ts";
+import { checkEvidence, slowestBystanderMs, slowestMs } from "./checker.ts";
 import type { Evidence, FaultRecord } from "./evidence.ts";
 import { type Fault, NODE_NAMES, pass } from "./fault.ts";
 import { FaultCluster } from "./fault_cluster.ts";
@@ -47,6 +47,8 @@ export interface RoundResult {
   /** How long after its end every node had every other, and every client heard every other. */
   readonly convergedMs: number | undefined;
   /** The longest that a message took between nodes that the fault did not touch. */
+  readonly bystanderMs: number;
+  /** The longest that any message took. */
   readonly slowestMs: number;
   /** What broke a promise. */
   readonly findings: readonly string[];
@@ -57,9 +59,8 @@ const PATIENCE_MS = 20_000;
 
 /** Runs one fault on a cluster of its own, under load, and checks every promise. */
 export async function runRound(fault: Fault, options: RoundOptions): Promise<RoundResult> {
-  const network = fault.need === "network" || fault.need === "impairment"
-    ? new Network(NODE_NAMES.length)
-    : undefined;
+  const isLocal = fault.need === undefined || fault.need === "cuttable links";
+  const network = isLocal ? undefined : new Network(NODE_NAMES.length);
   try {
     const places = await findPlaces(network);
     const isCuttable = fault.need === "cuttable links";
@@ -175,7 +176,8 @@ class Course {
       gaps: sum(heard.map(({ gapsAt }) => gapsAt.length)),
       noticedMs: this.#noticedMs,
       convergedMs: this.#convergedMs,
-      slowestMs: slowestBystanderMs(evidence),
+      bystanderMs: slowestBystanderMs(evidence),
+      slowestMs: slowestMs(evidence),
       findings: [...this.findings, ...checkEvidence(evidence)],
     };
   }

@@ -7,9 +7,8 @@
 
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { whyNoImpairment, whyNoNetwork } from "../../support/network.ts";
 import { RUNTIMES } from "../../support/runtime_command.ts";
-import type { Fault } from "./fault.ts";
+import { type Fault, whyImpossible } from "./fault.ts";
 import { type NodeMix, type RoundResult, runRound } from "./fault_round.ts";
 import { formatTable } from "./fault_table.ts";
 import { LINKINGS } from "./linking.ts";
@@ -72,13 +71,9 @@ async function main(options: Options): Promise<void> {
   process.exitCode = failed > 0 || results.length === 0 ? 1 : 0;
 }
 
-function isPossible({ name, need }: Fault): boolean {
-  const reason = need === "network"
-    ? whyNoNetwork()
-    : need === "impairment"
-    ? whyNoImpairment()
-    : undefined;
-  if (reason !== undefined) print(`skip  ${name}: ${reason}`);
+function isPossible(fault: Fault): boolean {
+  const reason = whyImpossible(fault);
+  if (reason !== undefined) print(`skip  ${fault.name}: ${reason}`);
   return reason === undefined;
 }
 

@@ -9,7 +9,8 @@ const COLUMNS: readonly (readonly [title: string, show: (result: RoundResult) =>
   ["gaps", ({ gaps }) => String(gaps)],
   ["noticed", ({ noticedMs }) => showMs(noticedMs)],
   ["converged", ({ convergedMs }) => showMs(convergedMs)],
-  ["slowest", ({ slowestMs }) => slowestMs === 0 ? "-" : showMs(slowestMs)],
+  ["slowest", ({ slowestMs }) => showMs(slowestMs)],
+  ["untouched", ({ bystanderMs }) => bystanderMs === 0 ? "-" : showMs(bystanderMs)],
   ["holds", ({ findings }) => findings.length === 0 ? "yes" : "NO"],
 ];
 

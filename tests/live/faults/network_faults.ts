@@ -1,5 +1,5 @@
 import type { Network } from "../../support/network.ts";
-import { allLost, type Fault, pass, type Scene } from "./fault.ts";
+import { allLost, type Fault, NODE_NAMES, pass, type Scene } from "./fault.ts";
 import type { Member } from "./fault_cluster.ts";
 
 /** What can happen to the network between nodes. */
@@ -56,13 +56,33 @@ export const NETWORK_FAULTS: readonly Fault[] = [
     },
   },
   {
+    name: "narrow cable",
+    promise:
+      "P10, P14: a node whose cable is too narrow for a while falls behind, and slows nobody",
+    need: "tbf",
+    bystanders: ["a", "b"],
+    convergesInMs: 10_000,
+    run: async ({ network, nodeTimeoutMs, holdMs }) => {
+      const end = performance.now() + holdMs;
+      for (;;) {
+        network!.narrow(2, { kilobitsPerSecond: 64, queueBytes: 16_000 });
+        await pass(0.5 * nodeTimeoutMs);
+        network!.repair();
+        if (performance.now() > end) return;
+        await pass(0.5 * nodeTimeoutMs);
+      }
+    },
+  },
+  {
     name: "delay and loss",
     promise: "P1, P14: late and lost packets cost time, and nothing else",
-    need: "impairment",
+    need: "netem",
     bystanders: [],
     convergesInMs: 10_000,
     run: async ({ network, holdMs }) => {
-      network!.impair({ delayMs: 50, jitterMs: 20, lossPercent: 2 });
+      for (const index of NODE_NAMES.keys()) {
+        network!.impair(index, { delayMs: 50, jitterMs: 20, lossPercent: 2 });
+      }
       await pass(holdMs);
       network!.repair();
     },

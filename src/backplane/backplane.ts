@@ -82,8 +82,9 @@ export interface Backplane {
   /**
    * Sends a payload to some nodes, soon: payloads of one tick leave in one write per node.
    *
-   * Nodes that cannot be reached are passed over. Order per node is kept. The payload belongs to
-   * the backplane from now on.
+   * Nodes that cannot be reached are passed over. Order per node is kept; by an engine that spreads
+   * channels over several servers, per node and channel. The payload belongs to the backplane from
+   * now on.
    *
    * @param nodes The receivers, or `undefined` for every node.
    * @param payload What to send.

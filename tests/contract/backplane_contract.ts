@@ -19,6 +19,8 @@ export interface BackplaneGround {
 export interface BackplaneCase {
   /** The engine's name. */
   readonly name: string;
+  /** Whether the order holds only among what is sent to the same nodes in the same channel. */
+  readonly isOrderPerChannel?: boolean;
   /** Why it cannot run here. */
   readonly skip?: string | false;
   /** Runs a test's body on a fresh ground. */
@@ -93,7 +95,8 @@ function testSending(engine: BackplaneCase): void {
     for (let index = 0; index < 3_000; index++) {
       const text = `${index} ${"x".repeat(index % 700)}`;
       sent.push(text);
-      a.sends([text], index % 3 === 0 ? undefined : [b], index % 5 === 0 ? "news" : undefined);
+      const isForAll = index % 3 === 0 && engine.isOrderPerChannel !== true;
+      a.sends([text], isForAll ? undefined : [b], index % 5 === 0 ? "news" : undefined);
       if (index % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     await b.until("all is heard", () => b.heard(a).length >= sent.length);
@@ -112,10 +115,11 @@ function testSending(engine: BackplaneCase): void {
       a.sends(["to nobody"], []);
       a.sends(["to all"]);
       for (const side of [b, c]) {
-        await side.until("the last is heard", () => side.heard(a).at(-1) === "to all");
+        await side.until("all is heard", () => side.heard(a).length === 3);
       }
-      deepStrictEqual(b.heard(a), ["to b", "to b and c", "to all"]);
-      deepStrictEqual(c.heard(a), ["to c", "to b and c", "to all"]);
+      const sorted = (texts: string[]): string[] => engine.isOrderPerChannel ? texts.sort() : texts;
+      deepStrictEqual(sorted(b.heard(a)), sorted(["to b", "to b and c", "to all"]));
+      deepStrictEqual(sorted(c.heard(a)), sorted(["to c", "to b and c", "to all"]));
     },
   );
 
@@ -178,7 +182,7 @@ function testChannels(engine: BackplaneCase): void {
     a.sends(["three"], [b, c], "más noticias\n");
     for (const side of [b, c]) {
       await side.until("all is heard", () => side.heard(a).length === 3);
-      deepStrictEqual(side.heard(a), ["one", "two", "three"]);
+      deepStrictEqual(side.heard(a).sort(), ["one", "three", "two"]);
     }
   });
 

@@ -33,8 +33,30 @@ export class RedisCluster {
   /** All six servers: the masters first. */
   readonly servers: readonly RedisServer[];
 
-  constructor(servers: readonly RedisServer[]) {
+  private constructor(servers: readonly RedisServer[]) {
     this.servers = servers;
+  }
+
+  /** Starts six servers and brings them together. The caller stops them. */
+  static async start(): Promise<RedisCluster> {
+    const flags = ["--cluster-enabled", "yes", "--cluster-node-timeout", `${DOWN_AFTER_MS}`]
+      .concat(["--cluster-replica-validity-factor", "0"]);
+    const servers: RedisServer[] = [];
+    const cluster = new RedisCluster(servers);
+    try {
+      while (servers.length < 2 * MASTERS) servers.push(await startRedis({ flags }));
+      await assembleCluster(servers);
+      await cluster.isInOrder();
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+    return cluster;
+  }
+
+  /** Ends all servers. */
+  async stop(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.stop()));
   }
 
   /** The nodes as options name them. */
@@ -75,21 +97,6 @@ export class RedisCluster {
   }
 }
 
-/** Runs a body with a Redis Cluster of six servers. */
-export async function withRedisCluster(
-  body: (cluster: RedisCluster) => Promise<void>,
-): Promise<void> {
-  const flags = ["--cluster-enabled", "yes", "--cluster-node-timeout", `${DOWN_AFTER_MS}`]
-    .concat(["--cluster-replica-validity-factor", "0", "--enable-debug-command", "yes"]);
-  const options = Array.from({ length: 2 * MASTERS }, () => ({ flags }));
-  await withServers(options, async (servers) => {
-    await assembleCluster(servers);
-    const cluster = new RedisCluster(servers);
-    await cluster.isInOrder();
-    await body(cluster);
-  });
-}
-
 async function assembleCluster(servers: readonly RedisServer[]): Promise<void> {
   for (const [index, server] of servers.entries()) {
     await server.cli("cluster", "set-config-epoch", `${index + 1}`);
@@ -125,52 +132,61 @@ async function knowsAll(server: RedisServer, count: number): Promise<void> {
 export interface RedisWatch {
   /** The name by which the Sentinels know the master. */
   readonly name: string;
-  /** The master and its two replicas, as it was at first. */
+  /** The master and its replicas, as it was at first. */
   readonly servers: readonly RedisServer[];
-  /** The three Sentinels. */
+  /** The Sentinels. */
   readonly sentinels: readonly RedisServer[];
   /** The server that the first Sentinel takes for the master. */
   master(): Promise<RedisServer>;
 }
 
-/** Runs a body with a master, two replicas and three Sentinels. */
-export async function withRedisSentinels(
+/** Runs a body with a master, its replicas and their Sentinels. */
+export async function withRedisWatched(
+  counts: { readonly replicas: number; readonly sentinels: number },
   body: (watch: RedisWatch) => Promise<void>,
 ): Promise<void> {
   const name = "chorus-master";
   await withServers([{}], async ([first]) => {
-    const replicaOf = ["--replicaof", "127.0.0.1", `${first!.port}`];
-    await withServers([{ flags: replicaOf }, { flags: replicaOf }], async (replicas) => {
-      const servers = [first!, ...replicas];
+    const flags = ["--replicaof", "127.0.0.1", `${first!.port}`];
+    await withServers(Array(counts.replicas).fill({ flags }), async (replicas) => {
       for (const replica of replicas) {
         await until(async () => (await replica.cli("role")).includes("connected"));
       }
-      const config = [
-        `sentinel monitor ${name} 127.0.0.1 ${first!.port} 2`,
+      const sentinel = [
+        `sentinel monitor ${name} 127.0.0.1 ${first!.port} ${Math.ceil(counts.sentinels / 2)}`,
         `sentinel down-after-milliseconds ${name} ${DOWN_AFTER_MS}`,
         `sentinel failover-timeout ${name} 5000`,
       ];
-      const options = Array.from({ length: 3 }, () => ({ sentinel: config }));
-      await withServers(options, async (sentinels) => {
-        for (const sentinel of sentinels) await seesAll(sentinel, name);
-        const master = async (): Promise<RedisServer> => {
-          const answer = await sentinels[0]!.cli("sentinel", "get-master-addr-by-name", name);
-          const port = Number(answer.split("\n")[1]);
-          return servers.find((server) => server.port === port)!;
-        };
-        await body({ name, servers, sentinels, master });
+      await withServers(Array(counts.sentinels).fill({ sentinel }), async (sentinels) => {
+        for (const each of sentinels) await seesAll(each, name, counts);
+        const servers = [first!, ...replicas];
+        await body({ name, servers, sentinels, master: () => masterOf(sentinels, name, servers) });
       });
     });
   });
 }
 
-async function seesAll(sentinel: RedisServer, name: string): Promise<void> {
+async function masterOf(
+  sentinels: readonly RedisServer[],
+  name: string,
+  servers: readonly RedisServer[],
+): Promise<RedisServer> {
+  const answer = await sentinels[0]!.cli("sentinel", "get-master-addr-by-name", name);
+  const port = Number(answer.split("\n")[1]);
+  return servers.find((server) => server.port === port)!;
+}
+
+async function seesAll(
+  sentinel: RedisServer,
+  name: string,
+  counts: { readonly replicas: number; readonly sentinels: number },
+): Promise<void> {
   await until(async () => {
-    const [sentinels, replicas] = await Promise.all([
+    const [others, replicas] = await Promise.all([
       sentinel.cli("sentinel", "sentinels", name),
       sentinel.cli("sentinel", "replicas", name),
-    ]);
-    return [sentinels, replicas].every((text) => text.split("\n").filter(isName).length === 2);
+    ]).then((texts) => texts.map((text) => text.split("\n").filter(isName).length));
+    return others === counts.sentinels - 1 && replicas === counts.replicas;
   });
 }
 

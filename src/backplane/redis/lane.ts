@@ -36,8 +36,8 @@ export type LaneOutput =
   | { readonly kind: "subscribed"; readonly channel: string }
   | { readonly kind: "message"; readonly channel: string; readonly payload: Uint8Array }
   | { readonly kind: "listeners"; readonly counts: ListenerCounts; readonly askedAt: Millis }
-  /** The server has some channels no longer. */
-  | { readonly kind: "moved"; readonly error: RedisError | undefined }
+  /** The server is not in charge of these channels any more, or of what was asked of it. */
+  | { readonly kind: "moved"; readonly channels: readonly string[] }
   /** So many packets were not sent. */
   | { readonly kind: "dropped" }
   /** What was dropped may be offered again. */
@@ -312,12 +312,12 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
     const message = `Cannot use Redis at ${this.place}: it is no master any more`;
     const error = new RedisError("read_only", message, { server: this.place });
     this.#commands.redial(error, this.#options.address, now);
-    this.#outputs.push({ kind: "moved", error });
+    this.#outputs.push({ kind: "moved", channels: [] });
   }
 
   #onFailed(ticket: Ticket | undefined, error: RedisError): void {
     if (ELSEWHERE.includes(error.code)) {
-      this.#outputs.push({ kind: "moved", error }, { kind: "dropped" });
+      this.#outputs.push({ kind: "moved", channels: [] }, { kind: "dropped" });
       return;
     }
     if (ticket === undefined) this.#outputs.push({ kind: "dropped" });
@@ -346,8 +346,7 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
       case "subscribed":
         return this.#onSubscribed(event.channel, now);
       case "unsubscribed":
-        if (!event.isAsked) this.#outputs.push({ kind: "moved", error: undefined });
-        return;
+        return event.isAsked ? undefined : this.#onMoved([event.channel]);
       case "subscription_failed":
         return this.#onSubscriptionFailed(event.channels, event.error);
       case "down":
@@ -391,12 +390,20 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
   }
 
   #onSubscriptionFailed(channels: readonly string[], error: RedisError): void {
+    if (ELSEWHERE.includes(error.code)) return this.#onMoved(channels);
     for (const channel of channels) {
       const subscribed = this.#channels.get(channel);
       if (subscribed !== undefined && subscribed.pending > 0) subscribed.pending--;
     }
-    if (ELSEWHERE.includes(error.code)) this.#outputs.push({ kind: "moved", error });
-    else this.#refuse(error);
+    this.#refuse(error);
+  }
+
+  #onMoved(channels: readonly string[]): void {
+    for (const channel of channels) {
+      this.#channels.delete(channel);
+      this.#awaited.delete(channel);
+    }
+    this.#outputs.push({ kind: "moved", channels });
   }
 
   #awaitCanary(now: Millis): void {

@@ -1,10 +1,9 @@
 import { ByteWriter } from "../../core/byte_writer.ts";
 import { type Machine, type Millis, NO_OUTPUTS, type Wake } from "../../core/machine.ts";
 import type { NodeId } from "../../core/node.ts";
-import { formatAddress } from "../../runtime/tcp_address.ts";
 import type { BackplaneState, BackplaneStats } from "../backplane.ts";
 import { explain } from "./access_line.ts";
-import { Lane, type LaneOutput } from "./lane.ts";
+import type { Lane, LaneOutput } from "./lane.ts";
 import { Outbox } from "./outbox.ts";
 import { decodePacket, encodePacket, isFrom, PACKET_TYPE, type PacketBody } from "./packet.ts";
 import { RedisCounts } from "./redis_counts.ts";
@@ -14,6 +13,7 @@ import { RedisNames } from "./redis_names.ts";
 import type { RedisSettings } from "./redis_options.ts";
 import type { RedisOutput, WireOutput } from "./redis_output.ts";
 import { ABSENCE_CHECK_MS, Roster, type RosterOutput } from "./roster.ts";
+import { Routes } from "./routes.ts";
 import type { Topology, TopologyOutput } from "./topology.ts";
 import type { WireContext } from "./wire.ts";
 
@@ -52,11 +52,9 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   readonly #counts = new RedisCounts();
   readonly #writer = new ByteWriter();
   readonly #idBytes: Uint8Array;
-  readonly #lanes = new Map<string, Lane>();
+  readonly #routes: Routes;
   /** Who has a connection, by its number. */
-  readonly #wires = new Map<number, Lane | Topology>();
-  /** The Redis channels that are wanted, and where each is subscribed to. */
-  readonly #routes = new Map<string, Lane | undefined>();
+  readonly #owners = new Map<number, Lane | Topology>();
   #outputs: RedisOutput[] = [];
   #phase: Phase = "starting";
   #isOpen = false;
@@ -75,8 +73,13 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
     this.#idBytes = new TextEncoder().encode(context.id);
     this.#tickAt = now + TICK_MS;
     this.#brokenSince = now;
-    this.#routes.set(this.#names.all, undefined);
-    this.#routes.set(this.#names.node(context.id), undefined);
+    this.#routes = new Routes(context.wires, topology, {
+      id: context.id,
+      names: this.#names,
+      encodeCanary: (number) => this.#encode({ kind: "canary", number }),
+    });
+    this.#routes.add(this.#names.all, now);
+    this.#routes.add(this.#ownChannel, now);
     this.#reroute(now);
     this.#settle(now);
   }
@@ -85,22 +88,16 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   get deadline(): Millis | undefined {
     if (this.#phase === "left") return undefined;
     if (!this.#outbox.isEmpty) return -Infinity;
-    let deadline = Math.min(this.#tickAt, this.#topology.deadline ?? Infinity);
-    for (const lane of this.#lanes.values()) {
-      deadline = Math.min(deadline, lane.deadline ?? Infinity);
-    }
-    return deadline;
+    return Math.min(this.#tickAt, this.#topology.deadline ?? Infinity, this.#routes.deadline);
   }
 
   /** Counters and gauges. */
   get stats(): BackplaneStats {
-    let queueBytes = this.#outbox.byteLength;
-    for (const lane of this.#lanes.values()) queueBytes += lane.queuedBytes;
     return {
       links: this.#roster.upCount,
-      servers: this.#lanes.size,
-      subscriptions: this.#routes.size,
-      queueBytes,
+      servers: this.#routes.lanes.length,
+      subscriptions: this.#routes.channelCount,
+      queueBytes: this.#queuedBytes,
       ...this.#counts.snapshot(),
     };
   }
@@ -125,9 +122,9 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
       case "send":
         return this.#send(input);
       case "subscribe":
-        return this.#subscribe(this.#names.channel(input.channel), now);
+        return this.#routes.add(this.#names.channel(input.channel), now);
       case "unsubscribe":
-        return this.#unsubscribe(this.#names.channel(input.channel), now);
+        return this.#routes.remove(this.#names.channel(input.channel), now);
       case "rebuild":
         return this.#roster.rebuild(input.node, now);
       case "discover":
@@ -143,9 +140,9 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
 
   #onWire(input: DialerInput, now: Millis): void {
     if (input.kind === "bytes") this.#counts.bytesIn += input.chunk.byteLength;
-    const owner = this.#wires.get(input.connection);
+    const owner = this.#owners.get(input.connection);
     if (input.kind === "ended" || input.kind === "dial_failed") {
-      this.#wires.delete(input.connection);
+      this.#owners.delete(input.connection);
     }
     if (owner !== undefined) owner.handle(input, now);
     // Its owner is gone: the server is none of ours any more.
@@ -176,8 +173,7 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
 
   // What the log cannot repeat has as much room again.
   #hasRoom(payload: Uint8Array, isRepeatable: boolean): boolean {
-    let waiting = this.#outbox.byteLength + payload.byteLength;
-    for (const lane of this.#lanes.values()) waiting += lane.queuedBytes;
+    const waiting = this.#queuedBytes + payload.byteLength;
     const { queueBytesMax } = this.#settings;
     if (waiting <= (isRepeatable ? queueBytesMax : 2 * queueBytesMax)) return true;
     this.#counts.messagesDropped++;
@@ -185,79 +181,28 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
     return false;
   }
 
-  #subscribe(channel: string, now: Millis): void {
-    if (this.#routes.has(channel)) return;
-    this.#routes.set(channel, undefined);
-    this.#route(channel, now);
-  }
-
-  #unsubscribe(channel: string, now: Millis): void {
-    this.#routes.get(channel)?.unsubscribe(channel, now);
-    this.#routes.delete(channel);
-  }
-
-  // Asks the server in charge for a channel, and no other one any more.
-  #route(channel: string, now: Millis): void {
-    const lane = this.#laneOf(channel);
-    const before = this.#routes.get(channel);
-    if (before !== lane) before?.unsubscribe(channel, now);
-    this.#routes.set(channel, lane);
-    lane?.subscribe(channel, now);
-  }
-
-  #laneOf(channel: string): Lane | undefined {
-    const address = this.#topology.addressOf(channel);
-    return address === undefined ? undefined : this.#lanes.get(formatAddress(address));
-  }
-
   // The servers in charge are others than before, or may be.
   #reroute(now: Millis): void {
-    const { addresses, isSharded, isMasterOnly } = this.#topology;
-    const wanted = new Set(addresses.map(formatAddress));
-    for (const [place, lane] of this.#lanes) if (!wanted.has(place)) this.#closeLane(lane, now);
-    for (const address of addresses) {
-      const place = formatAddress(address);
-      if (this.#lanes.has(place)) continue;
-      const canary = this.#canaryFor(place);
-      const encodeCanary = (number: number): Uint8Array => this.#encode({ kind: "canary", number });
-      const options = { address, isSharded, isMasterOnly, canary, encodeCanary };
-      this.#lanes.set(place, new Lane(this.#context.wires, options, now));
-    }
-    for (const channel of this.#routes.keys()) this.#route(channel, now);
+    this.#routes.reroute(now);
+    for (const output of this.#routes.take()) this.#perform(output);
     this.#roster.distrust(now);
     this.#review(now);
   }
 
-  #closeLane(lane: Lane, now: Millis): void {
-    this.#lanes.delete(lane.place);
-    lane.close(now);
-    for (const output of lane.take()) {
-      if (output.kind === "write" || output.kind === "hangup") this.#perform(output);
-    }
-    for (const [channel, route] of this.#routes) {
-      if (route === lane) this.#routes.set(channel, undefined);
-    }
-  }
-
-  // A channel of this node's own that the server is in charge of.
-  #canaryFor(place: string): string {
-    const { id } = this.#context;
-    for (let number = 0;; number++) {
-      const channel = number === 0 ? this.#names.node(id) : this.#names.canary(id, number);
-      const address = this.#topology.addressOf(channel);
-      if (address === undefined || formatAddress(address) === place) return channel;
-    }
+  get #queuedBytes(): number {
+    return this.#outbox.byteLength + this.#routes.queuedBytes;
   }
 
   #wake(now: Millis): void {
     this.#flush(now);
     this.#topology.handle(WAKE, now);
-    for (const lane of this.#lanes.values()) lane.handle(WAKE, now);
+    for (const lane of this.#routes.lanes) lane.handle(WAKE, now);
     if (now < this.#tickAt) return;
     this.#tickAt = now + TICK_MS;
     this.#roster.tick(now);
     this.#countListeners(now);
     this.#relieve();
+    this.#routes.retry(now);
     const isBroken = this.#brokenSince !== undefined && now >= this.#brokenSince + GRACE_MS;
     if (isBroken) this.#report("down");
   }
@@ -269,7 +214,7 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   }
 
   #publish(channel: string, body: PacketBody, now: Millis): void {
-    const lane = this.#laneOf(channel);
+    const lane = this.#routes.laneOf(channel);
     if (lane === undefined || !lane.isWritable) {
       this.#counts.packetsDropped++;
       return;
@@ -286,7 +231,7 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
     const byLane = new Map<Lane, string[]>();
     for (const node of this.#roster.suspects(now)) {
       const channel = this.#names.node(node);
-      const lane = this.#laneOf(channel);
+      const lane = this.#routes.laneOf(channel);
       if (lane?.isReady !== true) continue;
       const channels = byLane.get(lane) ?? [];
       byLane.set(lane, channels);
@@ -297,9 +242,7 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
 
   #relieve(): void {
     if (!this.#isDropping) return;
-    let waiting = this.#outbox.byteLength;
-    for (const lane of this.#lanes.values()) waiting += lane.queuedBytes;
-    if (waiting > this.#settings.queueBytesMax / 2) return;
+    if (this.#queuedBytes > this.#settings.queueBytesMax / 2) return;
     this.#isDropping = false;
     for (const node of this.#roster.upNodes) this.#outputs.push({ kind: "dropped", node });
   }
@@ -307,7 +250,7 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   #settle(now: Millis): void {
     for (let isBusy = true; isBusy;) {
       isBusy = false;
-      for (const lane of [...this.#lanes.values()]) {
+      for (const lane of this.#routes.lanes) {
         for (const output of lane.take()) {
           isBusy = true;
           this.#onLane(lane, output, now);
@@ -329,13 +272,13 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
       case "message":
         return this.#onMessage(lane, output.payload, now);
       case "dial":
-        this.#wires.set(output.connection, lane);
+        this.#owners.set(output.connection, lane);
         return this.#perform(output);
       case "write":
       case "hangup":
         return this.#perform(output);
       case "subscribed":
-        return this.#onSubscribed(output.channel);
+        return this.#onSubscribed(output.channel, now);
       case "ready":
         return this.#onReady(now);
       case "lost":
@@ -351,6 +294,7 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
       case "listeners":
         return this.#onListeners(output);
       case "moved":
+        this.#routes.moved(output.channels);
         return this.#topology.look(now);
       case "dropped":
         this.#counts.packetsDropped++;
@@ -365,7 +309,7 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   #onTopology(output: TopologyOutput, now: Millis): void {
     switch (output.kind) {
       case "dial":
-        this.#wires.set(output.connection, this.#topology);
+        this.#owners.set(output.connection, this.#topology);
         return this.#perform(output);
       case "write":
       case "hangup":
@@ -422,9 +366,11 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
     for (const payload of payloads) this.#outputs.push({ kind: "received", node: from, payload });
   }
 
-  #onSubscribed(name: string): void {
+  #onSubscribed(name: string, now: Millis): void {
     const channel = this.#names.chorusChannel(name);
     if (channel !== undefined) this.#outputs.push({ kind: "subscribed", channel });
+    // What was published meanwhile is missing, and the others must tell what there was.
+    if (this.#routes.arrived(name) && this.#isOpen) this.#roster.opened(now);
   }
 
   #onListeners(output: LaneOutput & { readonly kind: "listeners" }): void {
@@ -448,9 +394,10 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   }
 
   #review(now: Millis): void {
-    const isWhole = this.#lanes.size > 0 && [...this.#lanes.values()].every((lane) => lane.isReady);
-    const isOpen = this.#isReady(this.#names.all) && this.#isReady(this.#ownChannel);
-    if (isWhole) {
+    const canMeet = this.#routes.isReady(this.#names.all) && this.#routes.isReady(this.#ownChannel);
+    // Where a server is missing from the start nobody is told that all is well.
+    const isOpen = canMeet && (this.#phase !== "starting" || this.#routes.isWhole);
+    if (this.#routes.isWhole) {
       this.#brokenSince = undefined;
       this.#report("up");
     } else this.#brokenSince ??= now;
@@ -466,10 +413,6 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
 
   get #ownChannel(): string {
     return this.#names.node(this.#context.id);
-  }
-
-  #isReady(channel: string): boolean {
-    return this.#routes.get(channel)?.isReady ?? false;
   }
 
   #report(state: BackplaneState): void {
@@ -488,9 +431,9 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   #leave(now: Millis): void {
     this.#flush(now);
     if (this.#isOpen) this.#publish(this.#names.all, { kind: "goodbye" }, now);
-    for (const lane of [...this.#lanes.values()]) this.#closeLane(lane, now);
+    this.#routes.close(now);
     this.#topology.close(now);
-    for (const output of this.#topology.take()) {
+    for (const output of [...this.#routes.take(), ...this.#topology.take()]) {
       if (output.kind === "write" || output.kind === "hangup") this.#perform(output);
     }
     this.#phase = "left";

@@ -1,16 +1,24 @@
 import { type Drive, drive } from "../../core/drive.ts";
+import type { Millis } from "../../core/machine.ts";
 import type { NodeId } from "../../core/node.ts";
 import { createPrng } from "../../core/prng.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { systemSeed } from "../../runtime/crypto.ts";
 import type { Backplane, BackplaneHandler, BackplaneStats } from "../backplane.ts";
+import { ClusterTopology } from "./cluster_topology.ts";
 import { DEFAULT_CONNECTION_SETTINGS } from "./connection_settings.ts";
 import { RedisDialer } from "./redis_dialer.ts";
 import { Redis as RedisMachine } from "./redis.ts";
 import type { RedisInput } from "./redis_input.ts";
-import { type RedisOptions, type RedisSettings, resolveRedisOptions } from "./redis_options.ts";
+import {
+  type RedisOptions,
+  type RedisSettings,
+  type RedisTopology,
+  resolveRedisOptions,
+} from "./redis_options.ts";
 import type { RedisOutput } from "./redis_output.ts";
-import { createTopology } from "./topology.ts";
+import { SentinelTopology } from "./sentinel_topology.ts";
+import { SingleTopology, type Topology } from "./topology.ts";
 import type { WireContext } from "./wire.ts";
 
 export type { RedisOptions, RedisSentinels } from "./redis_options.ts";
@@ -171,5 +179,16 @@ class RedisBackplane implements Backplane {
   #fail(error: Error): void {
     this.#starting?.reject(error);
     void this.stop();
+  }
+}
+
+function createTopology(wires: WireContext, topology: RedisTopology, now: Millis): Topology {
+  switch (topology.kind) {
+    case "single":
+      return new SingleTopology(topology.address);
+    case "sentinel":
+      return new SentinelTopology(wires, topology, now);
+    case "cluster":
+      return new ClusterTopology(wires, topology, now);
   }
 }

@@ -8,6 +8,8 @@ export interface SlotMap {
   readonly masters: readonly HostPort[];
   /** All servers that are well, which can all tell how the Cluster is: the masters first. */
   readonly servers: readonly HostPort[];
+  /** The same for two maps that say the same. */
+  readonly digest: string;
   /** The server in charge of a slot, or `undefined` if none is. */
   masterOf(slot: number): HostPort | undefined;
 }
@@ -23,10 +25,15 @@ interface Shard {
  * Reads the answer to `CLUSTER SHARDS`.
  *
  * @param asked The server that answered: it stands where one does not know its own name.
+ * @param isTls Whether the ports for TLS are wanted.
  * @returns `undefined` if it cannot be read.
  */
-export function readShards(reply: RespValue, asked: HostPort): SlotMap | undefined {
-  const shards = respItems(reply)?.map((value) => readShard(value, asked));
+export function readShards(
+  reply: RespValue,
+  asked: HostPort,
+  isTls: boolean,
+): SlotMap | undefined {
+  const shards = respItems(reply)?.map((value) => readShard(value, asked, isTls));
   if (shards === undefined || shards.includes(undefined)) return undefined;
   return createSlotMap(shards as Shard[]);
 }
@@ -48,7 +55,7 @@ function readSlotRange(value: RespValue, asked: HostPort): Shard | undefined {
   return { master, others: others.filter((place) => place !== undefined), ranges: [[first, last]] };
 }
 
-function readShard(value: RespValue, asked: HostPort): Shard | undefined {
+function readShard(value: RespValue, asked: HostPort, isTls: boolean): Shard | undefined {
   const fields = respFields(value);
   const slots = respItems(fields?.get("slots"));
   const nodes = respItems(fields?.get("nodes"));
@@ -59,7 +66,7 @@ function readShard(value: RespValue, asked: HostPort): Shard | undefined {
     const told = respFields(node);
     if (respText(told?.get("health")) !== "online") continue;
     const host = respText(told?.get("endpoint")) ?? respText(told?.get("ip"));
-    const place = readPlace(host, told?.get("port") ?? told?.get("tls-port"), asked);
+    const place = readPlace(host, told?.get(isTls ? "tls-port" : "port"), asked);
     if (place === undefined) continue;
     if (respText(told?.get("role")) === "master") master = place;
     else others.push(place);
@@ -97,7 +104,11 @@ function createSlotMap(shards: readonly Shard[]): SlotMap {
   for (const { others } of shards) {
     for (const place of others) servers.set(`${place.hostname} ${place.port}`, place);
   }
+  const digest = shards.map(({ master, ranges }) => {
+    return `${master?.hostname} ${master?.port} ${ranges.join(" ")}`;
+  });
   return {
+    digest: digest.sort().join("; "),
     masters: [...masters.values()],
     servers: [...servers.values()],
     masterOf: (slot) => owners[slot],

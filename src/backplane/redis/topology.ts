@@ -2,9 +2,7 @@ import { type Machine, type Millis, NO_OUTPUTS, type Wake } from "../../core/mac
 import type { RedisError } from "../../errors.ts";
 import type { TcpAddress } from "../../runtime/tcp.ts";
 import type { DialerInput } from "./dialer_input.ts";
-import type { RedisTopology } from "./redis_options.ts";
 import type { WireOutput } from "./redis_output.ts";
-import type { WireContext } from "./wire.ts";
 
 /** What a topology asks of its driver and tells its owner. */
 export type TopologyOutput =
@@ -55,14 +53,4 @@ export class SingleTopology implements Topology {
   look(_now: Millis): void {}
 
   close(_now: Millis): void {}
-}
-
-/** Makes the topology that options ask for. */
-export function createTopology(
-  _wires: WireContext,
-  topology: RedisTopology,
-  _now: Millis,
-): Topology {
-  if (topology.kind === "single") return new SingleTopology(topology.address);
-  throw new TypeError(`Cannot start redis: "${topology.kind}" is not served yet`);
 }

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual, throws } from "node:assert/strict";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { test } from "node:test";
 import { Channels } from "../src/channels.ts";
 import { Endpoint, type EndpointOptions } from "../src/endpoint.ts";
@@ -295,6 +295,27 @@ test("stop() closes clients with 1001, frees the port and may be called again", 
   const again = await serve({ port: server.port, channels });
   await again.stop();
 });
+
+const UNFINISHED = {
+  "is in the midst of its head": "GET / HTTP/1.1\r\nHost: a\r\n",
+  "is in the midst of its body": "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx",
+};
+
+for (const [what, bytes] of Object.entries(UNFINISHED)) {
+  test(`stop() does not wait for a client that ${what}`, async () => {
+    const server = await serve({ port: 0, channels: new Channels() });
+    const socket = connect(server.port, "127.0.0.1");
+    const gone = new Promise((resolve) => socket.once("close", resolve));
+    await new Promise<void>((resolve) => socket.once("connect", resolve));
+    socket.on("error", () => {}).resume().write(bytes);
+    // Whoever connects later was accepted later.
+    (await TestClient.connect(server)).destroy();
+    const start = performance.now();
+    await server.stop();
+    await gone;
+    ok(performance.now() - start < 2_000);
+  });
+}
 
 test("a port in use is a clear error", async () => {
   await withServer({}, async ({ port }) => {

@@ -107,6 +107,8 @@ export class BunUpgrades implements BunSocketOwner {
   readonly handlers: BunHandlers;
   readonly #admit: Admit;
   readonly #sockets = new Set<BunClientSocket>();
+  // Servers that take nobody any more, and when the last of their connections is gone.
+  readonly #stopping = new Map<BunServer, Promise<unknown>>();
   #isClosed = false;
 
   /**
@@ -149,7 +151,9 @@ export class BunUpgrades implements BunSocketOwner {
         fetch: (request, server) => this.#serve(request, server, options.fetch),
         websocket: this.handlers.websocket,
       });
-      const close = () => Promise.resolve(void server.stop());
+      const close = (): Promise<void> => {
+        return Promise.resolve(void this.#stopping.set(server, Promise.resolve(server.stop())));
+      };
       const { port = options.port } = server;
       return Promise.resolve({ port, hostname: server.hostname ?? hostname, close });
     } catch (cause) {
@@ -159,11 +163,17 @@ export class BunUpgrades implements BunSocketOwner {
     }
   }
 
-  /** Closes all clients and refuses new ones, for good. */
-  close(code: number, reason: string): Promise<void> {
+  /**
+   * Closes all clients and refuses new ones, for good. What is connected to a listener that was
+   * closed and does not end within `closeTimeoutMs`, such as a client that never sent its request,
+   * is dropped.
+   */
+  async close(code: number, reason: string): Promise<void> {
     this.#isClosed = true;
     for (const socket of this.#sockets) socket.close(code, reason);
-    return Promise.resolve();
+    await Promise.all(
+      [...this.#stopping].map(([server, stopped]) => this.#expire(server, stopped)),
+    );
   }
 
   /** A client is open. For its socket. */
@@ -209,23 +219,19 @@ export class BunUpgrades implements BunSocketOwner {
     return this.#refuse({ status: 400, reason: "The request is no WebSocket handshake" });
   }
 
+  async #expire(server: BunServer, stopped: Promise<unknown>): Promise<void> {
+    const isLate = await within(this.settings.closeTimeoutMs, stopped.then(() => false), true);
+    if (isLate) server.stop(true);
+  }
+
   async #judge(request: ClientRequest): Promise<Admission> {
-    const limitMs = this.settings.handshakeTimeoutMs;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<Admission>((resolve) => {
-      timer = setTimeout(
-        () => resolve({ status: 503, reason: "The server took too long" }),
-        limitMs,
-      );
-    });
+    const late: Admission = { status: 503, reason: "The server took too long" };
     try {
-      return await Promise.race([this.#admit(request), late]);
+      return await within(this.settings.handshakeTimeoutMs, this.#admit(request), late);
     } catch {
       // The client is told that the server failed, and the counter tells the operator.
       this.counters.failures++;
       return { status: 500, reason: "The server failed" };
-    } finally {
-      clearTimeout(timer);
     }
   }
 
@@ -237,6 +243,21 @@ export class BunUpgrades implements BunSocketOwner {
       status,
       headers: { ...headers, "Content-Type": contentType, "Connection": "close" },
     });
+  }
+}
+
+/** Gives what comes of `waiting`, or `late` when that takes too long. */
+async function within<Value>(
+  limitMs: number,
+  waiting: Value | Promise<Value>,
+  late: Value,
+): Promise<Value> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const over = new Promise<Value>((resolve) => timer = setTimeout(resolve, limitMs, late));
+  try {
+    return await Promise.race([waiting, over]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

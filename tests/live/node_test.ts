@@ -182,9 +182,11 @@ test("P4: a link that is cut again and again while messages flow loses nothing",
   });
 });
 
-test("SIGTERM says goodbye to peers and clients, and ends within 2 s with code 0", async () => {
+test("SIGTERM says goodbye to peers and clients, and ends within 2 s, whoever else is connected", async () => {
   await withProcesses(async (start) => {
     const [a, b] = await startPair(start);
+    const unfinished = [connect(b.port, "127.0.0.1"), connect(b.clusterPort, "127.0.0.1")];
+    for (const socket of unfinished) socket.on("error", () => {}).write("GET / HTTP/1.1\r\n");
     const client = await TestClient.connect(b);
     const toldAt = performance.now();
     b.process.kill("SIGTERM");
@@ -193,6 +195,7 @@ test("SIGTERM says goodbye to peers and clients, and ends within 2 s with code 0
     strictEqual(closed.code, 1001);
     deepStrictEqual(exit, { code: 0, signal: null });
     await a.process.event("peerdisconnected", { peer: b.node, reason: "left" });
+    for (const socket of unfinished) socket.destroy();
   });
 });
 

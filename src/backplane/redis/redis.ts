@@ -369,8 +369,7 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   #onSubscribed(name: string, now: Millis): void {
     const channel = this.#names.chorusChannel(name);
     if (channel !== undefined) this.#outputs.push({ kind: "subscribed", channel });
-    // What was published meanwhile is missing, and the others must tell what there was.
-    if (this.#routes.arrived(name) && this.#isOpen) this.#roster.opened(now);
+    if (this.#routes.arrived(name)) this.#onReady(now);
   }
 
   #onListeners(output: LaneOutput & { readonly kind: "listeners" }): void {
@@ -383,7 +382,8 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   #onReady(now: Millis): void {
     const wasOpen = this.#isOpen;
     this.#review(now);
-    // What came over this server while it was lost is missing, though the others stayed.
+    // What came over this server, or in this channel, while it was lost is missing, though the
+    // others stayed.
     if (wasOpen && this.#isOpen) this.#roster.opened(now);
   }
 

@@ -26,7 +26,7 @@ export class Routes {
   #laneList: readonly Lane[] = [];
   /** The Redis channels that are wanted, and where each is subscribed to. */
   readonly #routes = new Map<string, Lane | undefined>();
-  /** Those whose server has changed, until they are subscribed to again. */
+  /** Those that no server is in charge of, or another one than before, until they are heard again. */
   readonly #homeless = new Set<string>();
   #outputs: WireOutput[] = [];
 
@@ -47,9 +47,9 @@ export class Routes {
     return this.#routes.size;
   }
 
-  /** Whether messages come through over every server. */
+  /** Whether messages of every channel come through over every server. */
   get isWhole(): boolean {
-    return this.#laneList.length > 0 && this.#laneList.every((lane) => lane.isReady);
+    return this.#homeless.size === 0 && this.#laneList.every((lane) => lane.isReady);
   }
 
   /** Bytes that wait for the servers. */
@@ -156,7 +156,8 @@ export class Routes {
       this.#homeless.add(channel);
     }
     this.#routes.set(channel, lane);
-    lane?.subscribe(channel, now);
+    if (lane === undefined) this.#homeless.add(channel);
+    else lane.subscribe(channel, now);
   }
 
   #closeLane(lane: Lane, now: Millis): void {

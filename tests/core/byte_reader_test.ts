@@ -9,7 +9,7 @@ const UNREADABLE: readonly (readonly [why: string, bytes: readonly number[], rea
   ["a byte that is missing", [], (reader) => reader.u8()],
   ["an integer of three bytes", [0, 0, 0], (reader) => reader.u32()],
   ["an integer without its end", [128, 128], (reader) => reader.varint()],
-  ["an integer of more than eight bytes", Array(9).fill(128), (reader) => reader.varint()],
+  ["an integer of more than eight bytes", [...Array(8).fill(128), 0], (reader) => reader.varint()],
   [
     "an integer past 2^53 - 1",
     [128, 128, 128, 128, 128, 128, 128, 16],

@@ -75,6 +75,30 @@ test("a record that is finished is never touched again, across slabs and within 
   });
 });
 
+const WRITES: readonly (readonly [name: string, write: (writer: ByteWriter) => void])[] = [
+  ["a byte", (writer) => writer.u8(201)],
+  ["four bytes", (writer) => writer.u32(4_000_000_000)],
+  ["an integer", (writer) => writer.varint(Number.MAX_SAFE_INTEGER)],
+  ["bytes", (writer) => writer.bytes(Uint8Array.of(1, 2, 3))],
+  ["short text", (writer) => writer.text("abc")],
+  ["other text", (writer) => writer.text("é€")],
+];
+
+for (const [name, write] of WRITES) {
+  test(`${name} at the end of a slab is written whole, wherever the slab ends`, () => {
+    const alone = new ByteWriter();
+    write(alone);
+    const expected = alone.finish();
+    for (let room = 0; room <= 20; room++) {
+      const writer = new ByteWriter();
+      writer.bytes(new Uint8Array(65_536 - 4 - room));
+      writer.finish();
+      write(writer);
+      deepStrictEqual(writer.finish(), expected, `${room} bytes left`);
+    }
+  });
+}
+
 test("a record that outgrows its slab keeps what was written before", () => {
   const writer = new ByteWriter();
   writer.u8(7);

@@ -92,6 +92,14 @@ test("what the machine decides is performed at once and in order", () => {
   deepStrictEqual(heard, ["a", "b", "c"]);
 });
 
+test("what the machine has decided before it is driven is performed first", () => {
+  const parrot = new Parrot();
+  parrot.handle({ kind: "say", text: "early" }, 0);
+  const heard: string[] = [];
+  drive<Input, string>(parrot, new StillClock(), (output) => heard.push(output));
+  deepStrictEqual(heard, ["early"]);
+});
+
 test("what is fed while an output is performed is performed after the others", () => {
   const { heard, driven, on } = start();
   on("a", () => driven.feed({ kind: "say", text: "nested" }));
@@ -127,6 +135,9 @@ test("a deadline that has passed is met at the end of the tick, with all that ca
   deepStrictEqual(parrot.wokenAt, []);
   clock.endTick();
   deepStrictEqual(parrot.wokenAt, [0]);
+  driven.feed({ kind: "wait", until: 0 });
+  clock.endTick();
+  deepStrictEqual(parrot.wokenAt, [0, 0]);
 });
 
 test("a deadline that is taken back leaves no timer", () => {
@@ -134,6 +145,15 @@ test("a deadline that is taken back leaves no timer", () => {
   driven.feed({ kind: "wait", until: 50 });
   driven.feed({ kind: "wait", until: undefined });
   strictEqual(clock.timers.length, 0);
+});
+
+test("stop() takes back the timer that waits, and nothing is handled any more", () => {
+  const { clock, parrot, driven } = start();
+  driven.feed({ kind: "wait", until: 50 });
+  driven.stop();
+  strictEqual(clock.timers.length, 0);
+  driven.feed({ kind: "wait", until: 90 });
+  strictEqual(parrot.deadline, 50);
 });
 
 test("after stop() nothing is performed, no timer is left, and stop() may be called again", () => {

@@ -5,6 +5,7 @@ import { Cluster, type ClusterEvents, type ClusterOptions } from "../src/cluster
 import type { LinkError } from "../src/errors.ts";
 import type { FaultEvent, PeerEvent } from "../src/events.ts";
 import { type Mesh, mesh, type MeshOptions } from "../src/backplane/mesh/mesh_backplane.ts";
+import { SwallowingProxy } from "./support/swallowing_proxy.ts";
 
 interface Node {
   readonly cluster: Cluster;
@@ -121,6 +122,31 @@ test("P9: each peer connects and disconnects once", async () => {
   deepStrictEqual(a.events, ["+b", "-b left"]);
   deepStrictEqual(b.events, ["+a", "-a stopped"]);
   await a.cluster.stop();
+});
+
+test("P13: a node whose connection carries nothing says that it is deaf, and heals by itself", async () => {
+  const times = { heartbeatMs: 100, deafMs: 1_000, nodeTimeoutMs: 60_000 };
+  const a = await startNode("a", [], { cluster: times });
+  const proxy = await SwallowingProxy.open(a.meshes[0]!.port);
+  const b = await startNode("b", [], {
+    cluster: times,
+    mesh: { peers: [`127.0.0.1:${proxy.port}`] },
+  });
+  await b.cluster.whenReady();
+  const feelings: string[] = [];
+  const isHealed = new Promise<void>((resolve) => {
+    b.cluster.addEventListener("healthchange", () => {
+      feelings.push(b.cluster.health);
+      if (b.cluster.health === "ok") resolve();
+    });
+  });
+  proxy.swallowOpen();
+  await isHealed;
+  deepStrictEqual(feelings, ["deaf", "ok"]);
+  deepStrictEqual([a.events, b.events], [["+b"], ["+a"]]);
+  ok(b.cluster.stats().cluster.pathsRebuilt >= 1);
+  await stopAll(a, b);
+  await proxy.close();
 });
 
 test("P16: a publish tells which nodes hold it, and which do not yet", async () => {

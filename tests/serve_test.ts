@@ -2,7 +2,7 @@ import { deepStrictEqual, match, ok, rejects, strictEqual, throws } from "node:a
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { test } from "node:test";
-import { Channels } from "../src/channels.ts";
+import { Channels, coreOf } from "../src/channels.ts";
 import { Endpoint, type EndpointOptions } from "../src/endpoint.ts";
 import { serve, type ServeOptions, type Server } from "../src/serve.ts";
 import { TestClient } from "./support/client.ts";
@@ -51,6 +51,18 @@ test("clients and server code hear each other", async () => {
       break;
     }
     [left, right].forEach((client) => client!.destroy());
+  });
+});
+
+test("P4: what is lost for good is told to each client of the channel as a gap", async () => {
+  await withServer({}, async (server, channels) => {
+    const client = await TestClient.connect(server);
+    await client.subscribe("news");
+    const core = coreOf(channels);
+    core.gap("other");
+    core.gap("news");
+    deepStrictEqual(await client.next("gap"), { type: "gap", channel: "news" });
+    client.destroy();
   });
 });
 

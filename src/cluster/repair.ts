@@ -47,6 +47,8 @@ export type RepairOutput =
 interface Hole {
   /** The newest seq that is known to exist. */
   target: number;
+  /** The newest seq that its node has told of without sending it. */
+  told: number;
   /** Messages from behind the hole, by seq, none twice. */
   readonly waiting: Message[];
   askedAt: Millis;
@@ -67,7 +69,8 @@ interface Stream {
  *
  * A stream is one node's messages in one channel. A message is next in line when its `prev` is
  * not past what is here and its `seq` is (a node that forgot a channel starts again from
- * `prev` 0, which is why "not past" and not "equal"). Anything else is a repeat or leaves a hole.
+ * `prev` 0, which is why "not past" and not "equal"). Anything else is a repeat or leaves a hole, and so does what would pass over a message
+ * that is known to exist.
  */
 export class Repair {
   readonly #channels = new Map<string, Map<NodeId, Stream>>();
@@ -246,7 +249,7 @@ export class Repair {
       hole.attempt++;
       const reason = this.#absent.get(node)?.reason ?? "timed_out";
       if (hole.attempt > REPAIR_ATTEMPTS_MAX && reason !== "timed_out") {
-        this.#lose(channel, node, stream, hole.waiting[0]?.prev ?? hole.target);
+        this.#lose(channel, node, stream, endOf(hole, stream.last));
       } else this.#ask(channel, node, stream, now);
     }
     for (const [node, { reason, since }] of this.#absent) {
@@ -280,7 +283,7 @@ export class Repair {
     let accepted: Message[] | undefined;
     for (let index = 0; index < messages.length; index++) {
       const message = messages[index]!;
-      if (message.prev <= stream.last && message.seq > stream.last) {
+      if (isNext(stream, message) && !this.#passesOver(stream, message)) {
         stream.last = message.seq;
         accepted?.push(message);
         continue;
@@ -290,6 +293,17 @@ export class Repair {
       else this.#keep(stream, message);
     }
     return accepted ?? messages;
+  }
+
+  // Whether a message that waits belongs before this one.
+  #passesOver({ last, hole }: Stream, { seq }: Message): boolean {
+    if (hole === undefined) return false;
+    const { waiting } = hole;
+    for (let first = waiting[0]; first !== undefined && first.seq <= last; first = waiting[0]) {
+      waiting.shift();
+      this.#repeats++;
+    }
+    return waiting[0] !== undefined && waiting[0].seq < seq;
   }
 
   #keep(stream: Stream, message: Message): void {
@@ -312,7 +326,7 @@ export class Repair {
     let count = 0;
     for (const message of hole.waiting) {
       if (message.seq > stream.last) {
-        if (message.prev > stream.last) break;
+        if (!isNext(stream, message)) break;
         stream.last = message.seq;
         messages.push(message);
       } else this.#repeats++;
@@ -339,6 +353,7 @@ export class Repair {
   ): void {
     stream.hole ??= newHole();
     stream.hole.target = Math.max(stream.hole.target, hole.target);
+    stream.hole.told = Math.max(stream.hole.told, hole.target);
     this.#lookBehind(channel, node, stream, hole.now);
   }
 
@@ -386,6 +401,18 @@ export class Repair {
   }
 }
 
+// In line is what points back to what is here, unless its node has told of a message before it.
+function isNext({ last, hole }: Stream, { seq, prev }: Message): boolean {
+  if (prev > last || seq <= last) return false;
+  return hole === undefined || hole.told <= last || seq <= hole.told;
+}
+
+// Up to where messages are missing before the first that waits.
+function endOf(hole: Hole, last: number): number {
+  const prev = hole.waiting[0]?.prev ?? hole.target;
+  return prev > last ? prev : hole.told;
+}
+
 function newHole(): Hole {
-  return { target: 0, waiting: [], askedAt: 0, attempt: 0 };
+  return { target: 0, told: 0, waiting: [], askedAt: 0, attempt: 0 };
 }

@@ -299,6 +299,25 @@ test("P4: what a backplane dropped at its bound is offered again with the next h
   deepStrictEqual(b.received.get("s"), ["c:1"]);
 });
 
+test("P4: of those who listened to a dead node each is asked in turn", () => {
+  const world = new VirtualCluster();
+  const [a, b, c, d] = ["a~1", "b~1", "c~1", "d~1"].map((id) => world.add(id));
+  world.run(100);
+  for (const node of [b, c, d]) node!.subscribe("s", "c");
+  world.run(100);
+  world.tamper = ({ to, payload }) => to === "d~1" || payload[0] !== TYPE_MESSAGES;
+  a!.publishes("c", "1");
+  world.run(5);
+  world.tamper = () => true;
+  a!.publishes("c", "2");
+  world.run(1.5);
+  world.kill(a!);
+  world.run(3_000);
+  for (const node of [b, c, d]) {
+    deepStrictEqual([node!.received.get("s"), node!.gaps], [["c:1", "c:2"], []]);
+  }
+});
+
 test("P16: a publish tells who holds it and who does not", () => {
   const world = new VirtualCluster();
   const [a, b, c, d] = ["a~1", "b~1", "c~1", "d~1"].map((id) => world.add(id));
@@ -328,6 +347,15 @@ test("P16: a message that was repaired is acknowledged too", () => {
   world.run(2_500);
   deepStrictEqual(a.acknowledged.map(({ nodes }) => nodes), [["b~1"]]);
   strictEqual(a.cluster.stats.repairsAnswered, b.cluster.stats.repairsRequested);
+});
+
+test("P9: a node that never counted comes and goes without an event", () => {
+  const world = new VirtualCluster();
+  const a = world.add("a~1");
+  a.feed({ kind: "path_up", path: 0, node: { id: "b~1", name: "b" } });
+  world.run(100);
+  a.feed({ kind: "path_down", path: 0, node: "b~1", loss: "left" });
+  deepStrictEqual([a.peerEvents, a.cluster.connectedCount], [[], 0]);
 });
 
 test("P16: a node that dies is missing at once, and nobody waits for it", () => {

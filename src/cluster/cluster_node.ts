@@ -264,7 +264,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
       case "probe":
         return this.#testify(from, envelope.node, now);
       case "testimony":
-        return this.#membership.testimony(envelope.node, envelope.heardAgoMs, now);
+        return this.#membership.testimony({ ...envelope, from }, now);
       case "part":
         return this.#acceptPart(from, envelope);
       case "unknown":

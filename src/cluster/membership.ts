@@ -57,6 +57,16 @@ export interface PeerView {
   readonly silentMs: Millis;
 }
 
+/** What one node says of another when it is asked. */
+export interface Testimony {
+  /** Who says it. */
+  readonly from: NodeId;
+  /** Of whom. */
+  readonly node: NodeId;
+  /** How long ago it heard the node, or `undefined` when no path of its leads there. */
+  readonly heardAgoMs: Millis | undefined;
+}
+
 /** One way to a peer: over one backplane. */
 interface Path {
   isUp: boolean;
@@ -69,8 +79,8 @@ interface Peer {
   readonly name: string;
   readonly paths: (Path | undefined)[];
   isConnected: boolean;
-  /** When it counts as dead: its process was found gone. */
-  diesAt: Millis | undefined;
+  /** Set while its process is found gone: when it counts as dead, and who says so too. */
+  dying: { at: Millis; readonly deniedBy: Set<NodeId> } | undefined;
   probedAt: Millis;
   /** When another node says that it last heard this one. */
   vouchedAt: Millis;
@@ -94,8 +104,8 @@ const STALL_MS = 3 * TICK_MS;
  *                +---- left | died | timed out ----> (forgotten)
  * ```
  *
- * A node is declared down at once when it says goodbye; `PROBE_MS` after its process was found
- * gone, or after another node last said that it still has a path to it; and after `nodeTimeoutMs`
+ * A node is declared down at once when it says goodbye; when its process was found gone and no
+ * other node has a path to it, or `PROBE_MS` after one last said that it has; and after `nodeTimeoutMs`
  * of silence, which others who hear it can prolong to twice that. Time in which this node itself
  * did not run counts for nobody (P14), nor does silence while the only backplane that leads to a
  * node is down as a whole (P8).
@@ -191,7 +201,7 @@ export class Membership {
     if (pause < STALL_MS) return;
     this.#stalledMs += pause;
     for (const peer of this.#peers.values()) {
-      if (peer.diesAt !== undefined) peer.diesAt += pause;
+      if (peer.dying !== undefined) peer.dying.at += pause;
       for (const path of peer.paths) {
         if (path === undefined) continue;
         path.heardAt += pause;
@@ -206,7 +216,7 @@ export class Membership {
     for (const peer of this.#peers.values()) {
       const state = peer.paths[path];
       if (state !== undefined) state.isUp = false;
-      if (this.#isExcused(peer)) peer.diesAt = undefined;
+      if (this.#isExcused(peer)) peer.dying = undefined;
     }
   }
 
@@ -224,7 +234,7 @@ export class Membership {
     this.#succeed(node);
     let peer = this.#peers.get(node.id);
     if (peer === undefined) this.#peers.set(node.id, peer = createPeer(node));
-    peer.diesAt = undefined;
+    peer.dying = undefined;
     peer.paths[path] = createPath(now);
     this.#outputs.push({ kind: "greet", node: node.id });
   }
@@ -233,7 +243,7 @@ export class Membership {
   #succeed(successor: { readonly id: NodeId; readonly name: string }): void {
     for (const peer of [...this.#peers.values()]) {
       if (peer.name !== successor.name || peer.id === successor.id) continue;
-      if (peer.diesAt !== undefined) this.#down(peer, "died");
+      if (peer.dying !== undefined) this.#down(peer, "died");
     }
   }
 
@@ -275,13 +285,29 @@ export class Membership {
     this.#outputs.push({ kind: "connected", node, name: peer.name });
   }
 
-  /** Another node answered a probe. `heardAgoMs` is `undefined` when no path of its leads there. */
-  testimony(node: NodeId, heardAgoMs: Millis | undefined, now: Millis): void {
+  /** Another node answered a probe. */
+  testimony(answer: Testimony, now: Millis): void {
+    const { from, node, heardAgoMs } = answer;
     const peer = this.#peers.get(node);
-    if (peer === undefined || heardAgoMs === undefined) return;
+    if (peer === undefined) return;
+    if (heardAgoMs === undefined) return this.#deny(peer, from);
     peer.vouchedAt = Math.max(peer.vouchedAt, now - heardAgoMs);
+    if (peer.dying === undefined) return;
     // A path that leads to a dead process breaks soon, so the witness is asked until it does.
-    if (peer.diesAt !== undefined) peer.diesAt = now + PROBE_MS;
+    peer.dying.at = now + PROBE_MS;
+    peer.dying.deniedBy.delete(from);
+  }
+
+  // When nobody is left who could speak for a node whose process is gone, there is nothing to wait for.
+  #deny(peer: Peer, witness: NodeId): void {
+    const { dying } = peer;
+    if (dying === undefined) return;
+    dying.deniedBy.add(witness);
+    for (const other of this.#peers.values()) {
+      const canSpeak = other !== peer && other.dying === undefined && this.isReachable(other.id);
+      if (canSpeak && !dying.deniedBy.has(other.id)) return;
+    }
+    this.#down(peer, "died");
   }
 
   /** What this node can say of another: how long ago it was heard, or `undefined` without a path. */
@@ -313,8 +339,8 @@ export class Membership {
     peer.paths.forEach((path, index) => {
       if (path?.isUp === true) this.#judgePath(peer, path, index, now);
     });
-    if (peer.diesAt !== undefined) {
-      if (now >= peer.diesAt) return this.#down(peer, "died");
+    if (peer.dying !== undefined) {
+      if (now >= peer.dying.at) return this.#down(peer, "died");
       this.#probe(peer, now);
     }
     const { deafMs, heartbeatMs } = this.#settings;
@@ -381,7 +407,7 @@ export class Membership {
     if (peer.paths.some((path) => path?.isUp === true)) return;
     const isAlone = this.#peers.size === 1;
     if (isAlone) return this.#down(peer, "died");
-    peer.diesAt ??= now + PROBE_MS;
+    peer.dying ??= { at: now + PROBE_MS, deniedBy: new Set() };
     this.#probe(peer, now);
   }
 
@@ -413,7 +439,7 @@ function createPeer(node: { readonly id: NodeId; readonly name: string }): Peer 
     name: node.name,
     paths: [],
     isConnected: false,
-    diesAt: undefined,
+    dying: undefined,
     probedAt: -Infinity,
     vouchedAt: -Infinity,
     differingBeats: 0,

@@ -24,6 +24,29 @@ function kindsOf(membership: Membership): string[] {
   );
 }
 
+test("P8: a node whose process died is down as soon as nobody else can speak for it", () => {
+  const membership = threeNodes();
+  membership.pathUp(PATH, { id: "d~1", name: "d" }, 0);
+  membership.pathDown(PATH, "b~1", "refused", 10);
+  membership.take();
+  membership.testimony({ from: "c~1", node: "b~1", heardAgoMs: undefined }, 12);
+  deepStrictEqual(kindsOf(membership), [], "d has not answered");
+  membership.testimony({ from: "d~1", node: "b~1", heardAgoMs: 5 }, 13);
+  membership.testimony({ from: "d~1", node: "b~1", heardAgoMs: undefined }, 14);
+  deepStrictEqual(kindsOf(membership), ["down b~1"]);
+});
+
+test("P8: whoever hears a node whose process seemed gone takes back what it said before", () => {
+  const membership = threeNodes();
+  membership.pathUp(PATH, { id: "d~1", name: "d" }, 0);
+  membership.pathDown(PATH, "b~1", "refused", 10);
+  membership.take();
+  membership.testimony({ from: "c~1", node: "b~1", heardAgoMs: undefined }, 12);
+  membership.testimony({ from: "c~1", node: "b~1", heardAgoMs: 1 }, 13);
+  membership.testimony({ from: "d~1", node: "b~1", heardAgoMs: undefined }, 14);
+  deepStrictEqual(kindsOf(membership), []);
+});
+
 test("P8: a node that was restarted is gone before its successor is met", () => {
   const membership = threeNodes();
   membership.pathDown(PATH, "b~1", "refused", 10);
@@ -49,7 +72,11 @@ function asksWitness(membership: Membership, brokenAt: Millis, untilMs: Millis):
     for (const output of membership.take()) {
       if (output.kind === "down") told.push(`${output.node} ${output.reason}`);
       if (output.kind !== "probe") continue;
-      membership.testimony("b~1", now < brokenAt ? now : undefined, now);
+      membership.testimony({
+        from: "c~1",
+        node: "b~1",
+        heardAgoMs: now < brokenAt ? now : undefined,
+      }, now);
     }
   }
   return told;
@@ -65,14 +92,14 @@ test("P8: who has another name succeeds nobody", () => {
 test("P8: a dead process is gone within a second although a witness finds out later", () => {
   const membership = threeNodes();
   membership.pathDown(PATH, "b~1", "refused", 0);
-  membership.testimony("b~1", 0, 0);
+  membership.testimony({ from: "c~1", node: "b~1", heardAgoMs: 0 }, 0);
   deepStrictEqual(asksWitness(membership, 200, 1_000), ["b~1 died"]);
 });
 
 test("P14: a node that refuses this one is not dead while another has a path to it", () => {
   const membership = threeNodes();
   membership.pathDown(PATH, "b~1", "refused", 0);
-  membership.testimony("b~1", 0, 0);
+  membership.testimony({ from: "c~1", node: "b~1", heardAgoMs: 0 }, 0);
   deepStrictEqual(asksWitness(membership, Infinity, SETTINGS.nodeTimeoutMs - 2 * TICK_MS), []);
 });
 
@@ -296,7 +323,9 @@ test("P14: a witness prolongs a silent life while it hears, and to twice the tim
     const circle = new Circle().ups("b").syncs("b").ups("c").syncs("c");
     circle.heard = ["c"];
     while (!circle.decided().includes("down b~1 timed_out") && circle.now < 20_000) {
-      if (circle.now <= witnessEndsAt) circle.membership.testimony("b~1", 0, circle.now);
+      if (circle.now <= witnessEndsAt) {
+        circle.membership.testimony({ from: "c~1", node: "b~1", heardAgoMs: 0 }, circle.now);
+      }
       circle.runs(TICK_MS);
     }
     strictEqual(circle.now, downAt, `a witness until ${witnessEndsAt}`);
@@ -307,8 +336,8 @@ test("P14: a witness who heard the node no later than this one is none", () => {
   const circle = new Circle().ups("b").syncs("b").ups("c").syncs("c");
   circle.heard = ["c"];
   while (!circle.decided().includes("down b~1 timed_out") && circle.now < 20_000) {
-    circle.membership.testimony("b~1", circle.now, circle.now);
-    circle.membership.testimony("stranger~1", 0, circle.now);
+    circle.membership.testimony({ from: "c~1", node: "b~1", heardAgoMs: circle.now }, circle.now);
+    circle.membership.testimony({ from: "c~1", node: "stranger~1", heardAgoMs: 0 }, circle.now);
     circle.runs(TICK_MS);
   }
   strictEqual(circle.now, SETTINGS.nodeTimeoutMs - TICK_MS);

@@ -59,6 +59,9 @@ interface Measurement {
 
 type Medians = ReadonlyMap<string, number>;
 
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => process.exit(130));
+}
 const options = readOptions();
 if (options === undefined) process.stdout.write(HELP);
 else {

@@ -5,16 +5,15 @@ import type { RedisError } from "../../errors.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { systemSeed } from "../../runtime/crypto.ts";
 import type { TcpAddress, TcpTls } from "../../runtime/tcp.ts";
-import { formatAddress } from "../../runtime/tcp_address.ts";
 import type { ServerIdentity } from "./handshake.ts";
 import { KeptConnection, type KeptConnectionInput } from "./kept_connection.ts";
-import type { KeptConnectionOutput } from "./kept_connection_output.ts";
 import {
   DEFAULT_KEPT_CONNECTION_SETTINGS,
   type KeptConnectionSettings,
 } from "./kept_connection_settings.ts";
-import { type DialTarget, RedisDialer } from "./redis_dialer.ts";
+import { RedisDialer } from "./redis_dialer.ts";
 import type { RespValue } from "./resp.ts";
+import type { WireEvent } from "./wire.ts";
 
 /** Which server, and how to speak to it. */
 export interface RedisClientOptions extends Partial<KeptConnectionSettings> {
@@ -33,7 +32,7 @@ export interface RedisClientOptions extends Partial<KeptConnectionSettings> {
 
 /** What became of a client's connection and of what it is subscribed to. */
 export type RedisClientState = Extract<
-  KeptConnectionOutput<unknown>,
+  WireEvent<unknown>,
   { readonly kind: "up" | "down" | "subscription_failed" }
 >;
 
@@ -76,7 +75,7 @@ const GOODBYE_MS = 500;
  * there each needs a client of its own.
  */
 export class RedisClient {
-  readonly #target: DialTarget;
+  readonly #timeoutMs: Millis;
   readonly #onState: (state: RedisClientState) => void;
   readonly #kept: KeptConnection<Ticket>;
   readonly #dialer: RedisDialer;
@@ -88,13 +87,13 @@ export class RedisClient {
   /** Starts to connect. */
   constructor(options: RedisClientOptions) {
     const { address, tls, connectTimeoutMs = 3_000, onState = () => {}, ...settings } = options;
-    this.#target = { address, tls, timeoutMs: connectTimeoutMs };
+    this.#timeoutMs = connectTimeoutMs;
     this.#onState = onState;
     // Whoever does not ask whether it is ready hears of failures elsewhere.
     this.#ready.promise.catch(() => {});
     this.#kept = new KeptConnection(
       { ...DEFAULT_KEPT_CONNECTION_SETTINGS, ...settings },
-      formatAddress(address),
+      { address, tls },
       createPrng(systemSeed()),
       systemClock.now(),
     );
@@ -112,7 +111,7 @@ export class RedisClient {
 
   /** The server, while the connection is up. */
   get server(): ServerIdentity | undefined {
-    return this.#kept.connection?.server;
+    return this.#kept.server;
   }
 
   /**
@@ -171,7 +170,7 @@ export class RedisClient {
     this.#drive.feed({ kind: "subscription", verb, channels: [channel] });
   }
 
-  #perform(output: KeptConnectionOutput<Ticket>): void {
+  #perform(output: WireEvent<Ticket>): void {
     switch (output.kind) {
       case "message":
         return this.#subscribers.get(output.channel)?.listener(output.payload, output.channel);
@@ -182,7 +181,7 @@ export class RedisClient {
       case "write":
         return this.#dialer.write(output.connection, output.parts);
       case "dial":
-        return void this.#dialer.dial(output.connection, this.#target);
+        return this.#dial(output);
       case "hangup":
         return this.#dialer.hangup(output.connection, output.isGraceful);
       case "up":
@@ -199,6 +198,10 @@ export class RedisClient {
       case "relieved":
         return;
     }
+  }
+
+  #dial({ connection, address, tls }: WireEvent<Ticket> & { readonly kind: "dial" }): void {
+    void this.#dialer.dial(connection, { address, tls, timeoutMs: this.#timeoutMs });
   }
 
   #onDown(output: RedisClientState & { readonly kind: "down" }): void {

@@ -143,14 +143,14 @@ export class Wire<Ticket> implements Machine<DialerInput | Wake, WireEvent<Ticke
     this.#wait(now);
   }
 
-  /** Sends what waits, and ends it for good. */
+  /** Sends what waits, and ends it for good. What is not answered fails. */
   close(now: Millis): void {
     const state = this.#state;
     this.#state = { name: "closed" };
     if (state.name !== "open") return;
     state.connection.handle({ kind: "close" }, now);
     for (const output of state.connection.take()) {
-      if (output.kind === "write" || output.kind === "hangup") this.#forward(output);
+      if (output.kind !== "down") this.#forward(output);
     }
   }
 

@@ -12,7 +12,7 @@ import { type RuntimeName, RUNTIMES } from "../support/runtime_command.ts";
 
 const OPTIONS = { skip: skipWithoutRedis };
 /** How long after their start nodes trust that who does not listen is gone. */
-const TRUST_MS = 4_000;
+const TRUST_MS = 5_500;
 
 type Body = (
   nodes: readonly [DemoNode, DemoNode, DemoNode],

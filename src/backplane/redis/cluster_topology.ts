@@ -17,7 +17,7 @@ export type ClusterSettings = RedisTopology & { readonly kind: "cluster" };
 type Ticket = "shards" | "slots";
 
 const ASK_MS = 5_000;
-const ASK_AGAIN_MS = 100;
+const ASK_AGAIN_MS = 250;
 
 /**
  * The servers of a Redis Cluster, as one of them tells: it is asked every few seconds, and when a

@@ -32,8 +32,11 @@ type Phase = "starting" | "running" | "left";
 const TICK_MS = ABSENCE_CHECK_MS;
 /** A break that heals sooner is no state to report: the peers are told anew, and that is all. */
 const GRACE_MS = 1_000;
-/** How long it may take from an attempt to connect to subscriptions that are confirmed. */
-const CONNECT_MS = 1_500;
+/**
+ * How long it may take, beyond a pause, until another node's subscriptions are confirmed: to learn
+ * which server is in charge now, and to connect.
+ */
+const RETURN_MS = 3_000;
 
 /**
  * A node's way to the others over Redis: who is there, what is subscribed to, what is published.
@@ -69,7 +72,7 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
     this.#settings = settings;
     this.#topology = topology;
     this.#names = new RedisNames(settings.channel);
-    this.#roster = new Roster(context.id, settings.reconnectMaxMs + CONNECT_MS);
+    this.#roster = new Roster(context.id, settings.reconnectMaxMs + RETURN_MS);
     this.#idBytes = new TextEncoder().encode(context.id);
     this.#tickAt = now + TICK_MS;
     this.#brokenSince = now;
@@ -203,8 +206,10 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
     this.#countListeners(now);
     this.#relieve();
     this.#routes.retry(now);
-    const isBroken = this.#brokenSince !== undefined && now >= this.#brokenSince + GRACE_MS;
-    if (isBroken) this.#report("down");
+    if (this.#brokenSince === undefined) return;
+    // Another server may be in charge by now, and nobody tells unasked.
+    this.#topology.look(now);
+    if (now >= this.#brokenSince + GRACE_MS) this.#report("down");
   }
 
   #flush(now: Millis): void {

@@ -18,6 +18,7 @@ import {
   type ClusterOptions,
   type Mesh,
   mesh,
+  Presence,
   redis,
   serve,
   type Server,
@@ -79,12 +80,14 @@ async function main(): Promise<void> {
 
 async function run(flags: Flags): Promise<void> {
   const channels = new Channels();
+  const presence = new Presence();
   const { links, backplanes } = createBackplanes(flags);
   const cluster = new Cluster(backplanes, { name: flags.name, ...timesOf(flags) });
   cluster.attach(channels);
+  cluster.attach(presence);
   reportPeers(cluster, flags);
   await cluster.start();
-  const server = await startServer(flags, { channels, cluster });
+  const server = await startServer(flags, { channels, presence, cluster });
   const node = cluster.nodeId;
   const { port, url } = server;
   const clusterPort = links?.port;
@@ -94,7 +97,7 @@ async function run(flags: Flags): Promise<void> {
   ];
   const text = `${flags.name} listens on ${url}, ${ways.join(", ")}, node ${node}`;
   print(flags, { event: "listening", url, port, clusterPort, node }, text);
-  endOnSignal(flags, cluster, server);
+  endOnSignal(flags, { presence, cluster }, server);
 }
 
 interface Backplanes {
@@ -124,6 +127,7 @@ function timesOf({ nodeTimeoutMs }: Flags): ClusterOptions {
 
 interface Parts {
   readonly channels: Channels;
+  readonly presence: Presence;
   readonly cluster: Cluster;
 }
 
@@ -134,6 +138,7 @@ async function startServer(flags: Flags, parts: Parts): Promise<Server> {
       port: flags.port,
       hostname: flags.host,
       channels: parts.channels,
+      presence: parts.presence,
       allowBroadcast: true,
       fetch: (request) => answer(flags, { ...parts, ...started }, request),
     });
@@ -158,12 +163,17 @@ function reportPeers(cluster: Cluster, flags: Flags): void {
   });
 }
 
-function endOnSignal(flags: Flags, cluster: Cluster, server: Server): void {
+function endOnSignal(
+  flags: Flags,
+  { presence, cluster }: Pick<Parts, "presence" | "cluster">,
+  server: Server,
+): void {
   let isEnding = false;
   const end = async (): Promise<void> => {
     if (isEnding) return;
     isEnding = true;
     await Promise.all([server.stop(), cluster.stop()]);
+    await presence.stop();
     print(flags, { event: "stopped" }, "stopped");
     process.exitCode = 0;
     process.removeListener("SIGINT", onSignal);
@@ -195,7 +205,7 @@ async function answer(flags: Flags, parts: Answerable, request: Request): Promis
   }
 }
 
-function describe({ cluster, channels, server }: Answerable): unknown {
+function describe({ cluster, channels, presence, server }: Answerable): unknown {
   const { nodeId: node, name, ready, health, stale, peers } = cluster;
   return {
     node,
@@ -206,6 +216,7 @@ function describe({ cluster, channels, server }: Answerable): unknown {
     peers,
     clients: server?.stats(),
     channels: channels.stats(),
+    presence: presence.stats(),
     cluster: cluster.stats(),
   };
 }

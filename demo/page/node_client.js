@@ -1,9 +1,11 @@
 /**
- * A connection to one node at a time: it subscribes to one channel, and moves to another node when
- * its own is gone.
+ * A connection to one node at a time: it subscribes to one channel and is a member there, and moves
+ * to another node when its own is gone.
  *
  * @module
  */
+
+/** @import { RosterMessage } from "./roster.js" */
 
 /** @typedef {{ name: string, url: string }} Address A node that can be connected to. */
 
@@ -21,11 +23,14 @@
  * @typedef {{ choose: (lost: string) => Address | undefined,
  *   status: (status: ClientStatus) => void,
  *   message: (message: ChannelMessage) => void,
+ *   roster: (message: RosterMessage) => void,
  *   problem: (text: string) => void }} ClientHandler
  */
 
 const RETRY_MS = 100;
 const OPEN_TIME_LIMIT_MS = 3_000;
+/** A member whose node died is back only after all others have seen it go. */
+const REJOIN_MS = 1_500;
 
 /** One client. */
 export class NodeClient {
@@ -33,19 +38,24 @@ export class NodeClient {
   #socket;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #joinTimer;
   /** @type {number | undefined} */
   #lostAt;
   #requestId = 0;
   #node = "";
   #channel;
+  #member;
   #handler;
 
   /**
    * @param {string} channel
+   * @param {string} member Who it is.
    * @param {ClientHandler} handler
    */
-  constructor(channel, handler) {
+  constructor(channel, member, handler) {
     this.#channel = channel;
+    this.#member = member;
     this.#handler = handler;
   }
 
@@ -78,6 +88,8 @@ export class NodeClient {
   /** @param {string} channel */
   changeChannel(channel) {
     if (channel === this.#channel) return;
+    clearTimeout(this.#joinTimer);
+    this.#send({ type: "leave", channel: this.#channel });
     this.#send({ type: "unsubscribe", channel: this.#channel });
     this.#channel = channel;
     this.#send({ type: "subscribe", channel });
@@ -106,8 +118,15 @@ export class NodeClient {
         const awayMs = this.#lostAt === undefined ? undefined : performance.now() - this.#lostAt;
         this.#lostAt = undefined;
         this.#handler.status({ kind: "open", node: this.#node, awayMs });
+        this.#send({ type: "members", channel: this.#channel, follow: true });
+        this.#joinTimer = setTimeout(() => this.#join(), awayMs === undefined ? 0 : REJOIN_MS);
         return;
       }
+      case "members":
+      case "presence":
+        if (message["channel"] !== this.#channel) return;
+        this.#handler.roster(/** @type {RosterMessage} */ (/** @type {unknown} */ (message)));
+        return;
       case "message":
         if (message["channel"] !== this.#channel) return;
         this.#handler.message(/** @type {ChannelMessage} */ (/** @type {unknown} */ (message)));
@@ -118,6 +137,11 @@ export class NodeClient {
       case "error":
         this.#handler.problem(String(message["message"]));
     }
+  }
+
+  #join() {
+    const meta = { node: this.#node };
+    this.#send({ type: "join", channel: this.#channel, member: this.#member, meta });
   }
 
   /** @param {WebSocket} socket */
@@ -136,6 +160,7 @@ export class NodeClient {
   }
 
   #drop() {
+    clearTimeout(this.#joinTimer);
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.close();

@@ -6,14 +6,18 @@
 
 import { formatMs } from "./cluster_map.js";
 import { NodeClient } from "./node_client.js";
+import { Roster } from "./roster.js";
 
 /** @import { ClusterMap } from "./cluster_map.js" */
 /** @import { ClusterNode } from "./cluster_state.js" */
 /** @import { Address, ChannelMessage, ClientStatus } from "./node_client.js" */
+/** @import { RosterMessage, Someone } from "./roster.js" */
 
 /** @typedef {{ text: string, pane: string, sentAt: number }} Said What this page publishes. */
 
 const MESSAGES_MAX = 200;
+/** Whoever leaves later than that after a kill left for another reason. */
+const PURGE_MS_MAX = 10_000;
 
 /** One pane. */
 export class Pane {
@@ -23,6 +27,10 @@ export class Pane {
   /** @type {readonly ClusterNode[]} */
   #nodes = [];
   #id = crypto.randomUUID();
+  #member = `guest-${100 + Math.floor(Math.random() * 900)}`;
+  #roster = new Roster();
+  /** @type {Map<string, number>} */
+  #killedAt = new Map();
   /** @type {Pane | undefined} */
   #other;
 
@@ -35,10 +43,11 @@ export class Pane {
     root.append(template.content.cloneNode(true));
     this.#root = root;
     this.#map = map;
-    this.#client = new NodeClient(this.#channelInput.value, {
+    this.#client = new NodeClient(this.#channelInput.value, this.#member, {
       choose: (lost) => this.#choose(lost),
       status: (status) => this.#showStatus(status),
       message: (message) => this.#showMessage(message),
+      roster: (message) => this.#onRoster(message),
       problem: (text) => this.#addEvent(text),
     });
     this.#listen();
@@ -73,6 +82,15 @@ export class Pane {
     if (first !== undefined) this.#client.connect(/** @type {Address} */ (first));
   }
 
+  /**
+   * A node is killed at this moment: its members are about to vanish.
+   *
+   * @param {string} node
+   */
+  killed(node) {
+    this.#killedAt.set(node, performance.now());
+  }
+
   get #select() {
     return /** @type {HTMLSelectElement} */ (this.#root.querySelector("[name=node]"));
   }
@@ -95,7 +113,9 @@ export class Pane {
     };
     this.#channelInput.onchange = () => {
       const channel = this.#channelInput.value.trim();
-      if (channel !== "") this.#client.changeChannel(channel);
+      if (channel === "") return;
+      this.#forgetRoster();
+      this.#client.changeChannel(channel);
     };
     const form = /** @type {HTMLFormElement} */ (this.#root.querySelector("form"));
     form.onsubmit = (event) => {
@@ -142,6 +162,7 @@ export class Pane {
   #showStatus(status) {
     const line = /** @type {HTMLElement} */ (this.#root.querySelector(".status"));
     const { kind, node } = status;
+    if (kind === "connecting") this.#forgetRoster();
     line.dataset["state"] = kind;
     this.#root.dataset["node"] = node;
     this.#root.style.setProperty("--node", this.#map.colorOf(node));
@@ -157,6 +178,40 @@ export class Pane {
     this.#addEvent(
       awayMs === undefined ? `connected to ${node}` : `on ${node} after ${formatMs(awayMs)} away`,
     );
+  }
+
+  /** @param {RosterMessage} message */
+  #onRoster(message) {
+    const { joined, left } = this.#roster.apply(message);
+    this.#showRoster();
+    for (const { member, node } of joined) {
+      if (member !== this.#member) this.#addEvent(`${member} is here, on ${node}`);
+    }
+    for (const someone of left) this.#addEvent(this.#tellLeave(someone));
+  }
+
+  /** @param {Someone} someone */
+  #tellLeave({ member, node }) {
+    const ms = performance.now() - (this.#killedAt.get(node) ?? -Infinity);
+    if (ms > PURGE_MS_MAX) return `${member} left`;
+    return `${member} is gone with ${node}, ${formatMs(ms)} after it was killed`;
+  }
+
+  #forgetRoster() {
+    this.#roster.clear();
+    this.#showRoster();
+  }
+
+  #showRoster() {
+    const list = /** @type {HTMLElement} */ (this.#root.querySelector(".roster"));
+    list.replaceChildren(...this.#roster.members.map(({ member, node }) => {
+      const item = document.createElement("li");
+      item.dataset["member"] = member;
+      item.style.setProperty("--node", this.#map.colorOf(node));
+      item.textContent = member === this.#member ? `${member} (you)` : member;
+      item.title = `on ${node}`;
+      return item;
+    }));
   }
 
   /** @param {ChannelMessage} message */

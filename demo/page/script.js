@@ -7,6 +7,7 @@ const HIDDEN_INTERVAL_MS = 2_000;
 
 const source = new ClusterSource(new URL(location.href));
 const map = new ClusterMap(async (name, verb) => {
+  if (verb === "kill") { for (const pane of [left, right]) pane.killed(name); }
   await source.order(name, verb);
   await refresh();
 });

@@ -75,6 +75,13 @@ function hear(page: Page, pane: "left" | "right", text: string): Promise<void> {
   return page.locator(`#${pane} .messages .text`, { hasText: text }).waitFor();
 }
 
+/** Waits until a pane shows just so many members. */
+async function online(page: Page, pane: "left" | "right", count: number): Promise<void> {
+  const members = page.locator(`#${pane} .roster li`);
+  await members.nth(count - 1).waitFor();
+  await members.nth(count).waitFor({ state: "detached" });
+}
+
 function linkIs(page: Page, link: string, state: string): Promise<void> {
   const line = `.link[data-link="${link}"][data-state="${state}"]`;
   return page.locator(line).waitFor({ state: "attached" });
@@ -135,6 +142,26 @@ test("on the demo's page a killed node's links fall, and heal when it is back", 
       await paneOn(page, "right", "b");
       await say(page, "right", "back again");
       await hear(page, "left", "back again");
+    });
+  });
+});
+
+test("the demo's page shows who is online on all nodes, and who vanishes with a killed one", {
+  skip,
+}, async () => {
+  await withDemo(async (demo) => {
+    await withPage(demo.url, async (page) => {
+      await Promise.all([paneOn(page, "left", "a"), paneOn(page, "right", "b")]);
+      await Promise.all([online(page, "left", 2), online(page, "right", 2)]);
+      await page.getByRole("button", { name: "Kill node b" }).click();
+      const gone = page.locator("#left .event", { hasText: /is gone with b, \d+ m?s after/ });
+      await gone.waitFor();
+      const [, member = ""] = /^(guest-\d+) is gone/.exec(await gone.innerText()) ?? [];
+      await page.locator("#left .event", { hasText: `${member} is here, on c` }).waitFor();
+      await Promise.all([online(page, "left", 2), online(page, "right", 2)]);
+      await page.locator("#right").getByLabel("Channel").fill("elsewhere");
+      await page.keyboard.press("Tab");
+      await Promise.all([online(page, "left", 1), online(page, "right", 1)]);
     });
   });
 });

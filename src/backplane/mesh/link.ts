@@ -190,9 +190,9 @@ export class Link implements Machine<LinkInput, LinkOutput> {
     return true;
   }
 
-  /** Tells the peer which nodes are known here. */
+  /** Tells the peer which nodes are known here, unless too much waits: it is told again. */
   gossip(nodes: readonly KnownNode[]): void {
-    if (this.#state.name !== "open") return;
+    if (this.#state.name !== "open" || this.queuedBytes > this.#settings.queueBytesMax) return;
     const { writer } = this.#context;
     writer.varint(nodes.length);
     for (const node of nodes) {

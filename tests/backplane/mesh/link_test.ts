@@ -282,6 +282,13 @@ test("P10: what cannot be repeated may take twice the bound, and then the link e
   deepStrictEqual(a.told, ["destroy", "down queue_full"]);
 });
 
+test("P10: gossip is not told to a peer that takes nothing", () => {
+  const [a] = linked();
+  a.does((link) => link.handle({ kind: "queued", byteLength: QUEUE_BYTES_MAX + 1 }, a.now));
+  a.does((link) => link.gossip([{ id: "c~1", address: "10.0.0.3:1" }]));
+  strictEqual(a.link.queuedBytes, QUEUE_BYTES_MAX + 1);
+});
+
 test("a link without drops is silent about room", () => {
   const [a] = linked();
   a.does((link) => link.handle({ kind: "queued", byteLength: 90_000 }, a.now));

@@ -263,8 +263,8 @@ export class VirtualMesh {
       to.feed({ kind: "opened", link: ends[1].link, dialled: undefined, remote: `${from.host}:9` });
     });
     this.#after(2 * latencyMs, () => {
-      if (ends[0].isOver) return;
-      from.feed({ kind: "opened", link: ends[0].link, dialled: address, remote: address });
+      if (ends[0].isOver) fail(0, true);
+      else from.feed({ kind: "opened", link: ends[0].link, dialled: address, remote: address });
     });
   }
 

@@ -66,9 +66,13 @@ export class BrokerPath implements SimulatedPath {
 
   send(nodes: Iterable<NodeId> | undefined, payload: Uint8Array, channel?: string): void {
     const datagram: Datagram = { kind: "payload", node: this.#context.id, payload };
-    if (channel !== undefined && channel !== "") return this.#publish(topicOf(channel), datagram);
     if (nodes === undefined) return this.#publish(EVERYBODY, datagram);
-    for (const node of nodes) this.#publish(inboxOf(node), datagram);
+    const receivers = [...nodes];
+    // What one node asked for reaches it even if the server forgot that it listens to the channel.
+    if (receivers.length > 1 && channel !== undefined) {
+      return this.#publish(topicOf(channel), datagram);
+    }
+    for (const node of receivers) this.#publish(inboxOf(node), datagram);
   }
 
   subscribe(channel: string): void {

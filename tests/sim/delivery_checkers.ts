@@ -117,7 +117,8 @@ function checkCompleteness(
     if (sentAt < stay.confirmedAt || !isPromised(stay, publication, views)) continue;
     const staysUp = history.lives.get(node)!.end === "running";
     // An acknowledged message is safe even if its node dies.
-    if (!staysUp && qos === 0) continue;
+    const isSafe = qos === 1 && views.wasConnected(node, stay.node, sentAt, answeredAt);
+    if (!staysUp && !isSafe) continue;
     if (!terms.isAmple && lastGapAt >= sentAt) continue;
     const how = qos === 1 ? "acknowledged " : "";
     faults.push(`${of(stay)} never got ${how}#${index} of ${node}, sent at ${sentAt.toFixed(0)}`);
@@ -155,9 +156,9 @@ class PeerViews {
     }
   }
 
-  /** Whether an observer was connected with a node during all of a time. */
+  /** Whether an observer was connected with a node during all of a time, or is the node. */
   wasConnected(observer: NodeId, node: NodeId, from: Millis, to: Millis): boolean {
-    let isConnected = false;
+    let isConnected = observer === node;
     for (const change of this.#changes.get(`${observer} ${node}`) ?? []) {
       if (change.at > to) break;
       if (change.at >= from) return false;

@@ -10,6 +10,9 @@ export interface ClockFault {
   readonly start: Millis;
 }
 
+// No timer is exact; and one that fires a rounding error early would be set again for ever.
+const TIMER_LATE_MS = 0.01;
+
 interface Timer {
   readonly dueAt: Millis;
   readonly callback: () => void;
@@ -121,7 +124,7 @@ export class Host implements Clock {
   }
 
   #arm(timer: Timer): void {
-    const delayMs = (timer.dueAt - this.now()) / this.#fault.rate;
+    const delayMs = (timer.dueAt - this.now()) / this.#fault.rate + TIMER_LATE_MS;
     timer.appointment = this.#schedule.in(delayMs, () => this.#fire(timer));
   }
 

@@ -42,12 +42,14 @@ interface Listener {
 
 const SYN_AGAIN_MS = 500;
 const RESEND_MS = 200;
+const HANDSHAKE_MS = 3_000;
 
 /** One side of a connection, and the stream that leaves it. */
 export class End {
   readonly host: Host;
   readonly address: string;
   readonly network: Network;
+  readonly openedAt: Millis;
   handler: EndHandler | undefined;
   peer!: End;
   isClosed = false;
@@ -58,7 +60,8 @@ export class End {
   byteLength = 0;
   wasQueued = false;
 
-  constructor(network: Network, host: Host, address: string) {
+  constructor(network: Network, host: Host, address: string, openedAt: Millis) {
+    this.openedAt = openedAt;
     this.network = network;
     this.host = host;
     this.address = address;
@@ -166,6 +169,8 @@ export class Network {
   cut(left: string, right: string, halfOpen: boolean): void {
     for (const end of [...this.#ends]) {
       if (end.address !== left || end.remote !== right || end.isClosed) continue;
+      // A reset within a handshake is how a process shows that it died meanwhile.
+      if (this.#schedule.now < end.openedAt + HANDSHAKE_MS) continue;
       const { peer } = end;
       this.#drop(end);
       this.#drop(peer);
@@ -243,8 +248,8 @@ export class Network {
       this.#schedule.in(backMs, () => from.host.enter(() => dialler.failed(true)));
       return;
     }
-    const near = new End(this, from.host, from.address);
-    const far = new End(this, listener.host, to);
+    const near = new End(this, from.host, from.address, this.#schedule.now);
+    const far = new End(this, listener.host, to, this.#schedule.now);
     near.peer = far;
     far.peer = near;
     this.#ends.add(near).add(far);

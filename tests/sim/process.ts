@@ -89,7 +89,6 @@ export class Process {
     const client = new Client(this.#owner, wire, { identity: undefined, name });
     this.#clients.add(client);
     this.#wires.set(wire, client);
-    if (this.#isStopping) client.close(GOING_AWAY, "The server stops");
     return client;
   }
 

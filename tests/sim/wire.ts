@@ -10,6 +10,7 @@ export interface WireHandler {
 }
 
 const NOTHING_LEFT_MS = 2_000;
+const GOING_AWAY = 1001;
 const ABNORMAL = 1006;
 
 /** A client's connection to a node: whole frames, in order, with a delay. */
@@ -31,7 +32,8 @@ export class Wire implements ClientSocket {
     this.#delayMs = delayMs;
     this.#client = client;
     this.#toServer(() => {
-      this.#server = process.accept(this);
+      if (process.isOpen) this.#server = process.accept(this);
+      else this.close(GOING_AWAY, "The server stops");
     });
   }
 

@@ -177,13 +177,15 @@ export class Link implements Machine<LinkInput, LinkOutput> {
   send(payload: Uint8Array, isRepeatable: boolean): boolean {
     if (this.#state.name !== "open") return false;
     const { queueBytesMax } = this.#settings;
-    const waiting = this.queuedBytes + payload.byteLength;
+    // What waits already counts, and not the payload: a large one would be dropped each time.
+    const waiting = this.queuedBytes;
     if (waiting > queueBytesMax && isRepeatable) {
       this.#isDropping = true;
       return false;
     }
-    if (waiting > 2 * queueBytesMax) {
-      this.#fail("queue_full", `${waiting} bytes wait, at most ${2 * queueBytesMax} may`);
+    const limit = 2 * queueBytesMax + MESH_FRAME_BYTES_MAX;
+    if (waiting > limit) {
+      this.#fail("queue_full", `${waiting} bytes wait, at most ${limit} may`);
       return false;
     }
     this.#outgoing.append(FRAME_TYPE.payload, payload);
@@ -295,7 +297,11 @@ export class Link implements Machine<LinkInput, LinkOutput> {
 
   #onQueued(byteLength: number): void {
     this.#queuedBytes = byteLength;
-    if (!this.#isDropping || byteLength > this.#settings.queueBytesMax / 2) return;
+    this.#relieve();
+  }
+
+  #relieve(): void {
+    if (!this.#isDropping || this.queuedBytes > this.#settings.queueBytesMax / 2) return;
     this.#isDropping = false;
     this.#outputs.push({ kind: "relieved" });
   }
@@ -323,6 +329,8 @@ export class Link implements Machine<LinkInput, LinkOutput> {
     if (this.#outgoing.byteLength === 0) return;
     this.#wroteAt = now;
     this.#outputs.push({ kind: "write", parts: this.#outgoing.take(Infinity) });
+    // If all of it is taken at once, nothing will be said of a queue.
+    this.#relieve();
   }
 
   #fail(code: LinkErrorCode, detail: string, cause?: unknown): void {

@@ -89,8 +89,9 @@ export interface MeshOptions {
    */
   readonly linkSilenceMs?: Millis | undefined;
   /**
-   * How many bytes may wait for one peer. Past it messages to that peer are dropped, to be
-   * repeated from the log later. Higher rides out longer stalls and costs memory.
+   * How many bytes may wait for one peer. Once more wait, messages to that peer are dropped, to be
+   * repeated from the log later; at twice as many and one frame the link is given up. Higher rides
+   * out longer stalls and costs memory.
    *
    * @default {67108864}
    */

@@ -15,7 +15,8 @@ import { type VirtualMachine, VirtualMesh } from "../support/virtual_mesh.ts";
 const SEEDS: readonly number[] = Array.from({ length: 20 }, (_, index) => index + 1);
 const LINKS_PER_SEED = 150;
 const QUEUE_BYTES_MAX = 65_536;
-const SETTINGS = resolveMeshOptions({ queueBytesMax: QUEUE_BYTES_MAX });
+// Smaller than an operator may choose.
+const SETTINGS = { ...resolveMeshOptions(), queueBytesMax: QUEUE_BYTES_MAX };
 // After so many exchanges a link is open.
 const STEPS = 3;
 
@@ -225,7 +226,7 @@ class DamagedWorld {
     };
     const seeds = ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"];
     for (const name of ["a", "b", "c"]) {
-      this.#world.add(`${name}~1`, seeds, { queueBytesMax: QUEUE_BYTES_MAX });
+      this.#world.add(`${name}~1`, seeds, { settings: { queueBytesMax: QUEUE_BYTES_MAX } });
     }
   }
 

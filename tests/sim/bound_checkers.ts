@@ -1,14 +1,14 @@
-import { REPAIR_BATCH_BYTES, REPAIR_WAITING_MAX } from "../../src/cluster/settings.ts";
+import { MESSAGES_BYTES_MAX, REPAIR_WAITING_MAX } from "../../src/cluster/settings.ts";
 import type { World } from "./world.ts";
 
-// One payload is taken whatever its size, and an answer to a repair request may be the largest.
-const PAYLOAD_BYTES = 2 * REPAIR_BATCH_BYTES;
+// One envelope may be begun just below a bound.
+const ENVELOPE_BYTES = 2 * MESSAGES_BYTES_MAX;
 
 /** Returns which queue of which node is over its bound at this moment (P10), as sentences. */
 export function checkBounds(world: World): string[] {
   const faults: string[] = [];
   const { options } = world;
-  const queueBytesMax = options.mesh.queueBytesMax! + PAYLOAD_BYTES;
+  const queueBytesMax = options.mesh.queueBytesMax + ENVELOPE_BYTES;
   for (const process of world.openProcesses()) {
     const { id, channels, cluster, host } = process;
     const queued = world.network.longestQueue(host);

@@ -46,7 +46,7 @@ export class SimulatedClient {
   readonly #channels: readonly string[];
   readonly #wanted = new Set<string>();
   readonly #stays = new Map<string, Stay>();
-  readonly #asked = new Map<string, Millis>();
+  readonly #asked = new Map<string, { readonly id: number; readonly at: Millis }>();
   readonly #publications = new Map<number, Publication>();
   #wire: Wire | undefined;
   #node: NodeId | undefined;
@@ -169,8 +169,9 @@ export class SimulatedClient {
 
   #subscribe(channel: string): void {
     if (this.#node === undefined) return;
-    this.#asked.set(channel, this.#world.schedule.now);
-    this.#send({ type: "subscribe", channel, id: ++this.#requestCount });
+    const id = ++this.#requestCount;
+    this.#asked.set(channel, { id, at: this.#world.schedule.now });
+    this.#send({ type: "subscribe", channel, id });
   }
 
   #send(message: object): void {
@@ -235,11 +236,12 @@ export class SimulatedClient {
 
   #onSubscribed(said: Said): void {
     const channel = said.channel!;
-    const requestedAt = this.#asked.get(channel);
-    if (requestedAt === undefined) return;
+    const asked = this.#asked.get(channel);
+    // It may answer a request that was taken back and made again since.
+    if (asked === undefined || asked.id !== said.id) return;
     this.#asked.delete(channel);
     this.#begin(channel, {
-      requestedAt,
+      requestedAt: asked.at,
       positions: said.position as Positions,
       missing: said.missing ?? [],
     });

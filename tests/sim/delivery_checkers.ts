@@ -7,6 +7,8 @@ import type { History, PeerChange, Publication, Stay } from "./history.ts";
 export interface DeliveryTerms {
   /** Whether the logs remember everything: then nothing may be lost between nodes that stay up. */
   readonly isAmple: boolean;
+  /** How long a node may take to tell where it stands, in ms: longer where answers are lost. */
+  readonly settleMs: Millis;
   /** When the last message may have arrived. */
   readonly endedAt: Millis;
 }
@@ -114,7 +116,7 @@ function checkCompleteness(
   for (const publication of history.publications) {
     const { channel, index, node, sentAt, answeredAt, qos } = publication;
     if (channel !== stay.channel || stay.heard.has(index) || answeredAt === undefined) continue;
-    if (sentAt < stay.confirmedAt || !isPromised(stay, publication, views)) continue;
+    if (sentAt < stay.confirmedAt || !isPromised(stay, publication, views, terms)) continue;
     const staysUp = history.lives.get(node)!.end === "running";
     // An acknowledged message is safe even if its node dies.
     const isSafe = qos === 1 && views.wasConnected(node, stay.node, sentAt, answeredAt);
@@ -126,8 +128,14 @@ function checkCompleteness(
   return faults;
 }
 
-function isPromised(stay: Stay, publication: Publication, views: PeerViews): boolean {
-  const { node, sentAt } = publication;
+function isPromised(
+  stay: Stay,
+  publication: Publication,
+  views: PeerViews,
+  terms: DeliveryTerms,
+): boolean {
+  const { node } = publication;
+  const sentAt = publication.sentAt - terms.settleMs;
   if (node === stay.node) return true;
   // The publishing node has learned of the subscription since, as it met the subscriber's node.
   if (views.metBetween(node, stay.node, stay.confirmedAt, sentAt)) return true;

@@ -85,16 +85,18 @@ export class MeshPath implements SimulatedPath {
 
   #open(end: End, dialled: string | undefined): EndHandler {
     const link = ++this.#linkCount;
-    this.#ends.set(link, end);
     const feed = (input: MeshInput): void => this.#drive?.feed(input);
     if (this.#isStopping) end.close(false);
-    else feed({ kind: "opened", link, dialled, remote: end.remote });
+    else {
+      this.#ends.set(link, end);
+      feed({ kind: "opened", link, dialled, remote: end.remote });
+    }
     return {
       data: (chunk) => feed({ kind: "bytes", link, chunk }),
       queued: (byteLength) => feed({ kind: "queued", link, byteLength }),
-      ended: (isReset) => {
+      ended: () => {
         this.#ends.delete(link);
-        feed({ kind: "ended", link, isReset, cause: undefined });
+        feed({ kind: "ended", link, cause: undefined });
       },
     };
   }

@@ -217,7 +217,11 @@ export class Network {
   /** Connections of a process that it has not closed. */
   openCount(host: Host): number {
     let count = 0;
-    for (const end of this.#ends) if (end.host === host && !end.isClosed) count++;
+    for (const end of this.#ends) {
+      // Whoever stops takes back what it dials.
+      const isDialling = end.handler === undefined;
+      if (end.host === host && !end.isClosed && !isDialling) count++;
+    }
     return count;
   }
 

@@ -1,4 +1,4 @@
-import type { MeshOptions } from "../../src/backplane/mesh/mesh_options.ts";
+import type { MeshSettings } from "../../src/backplane/mesh/mesh_options.ts";
 import type { LogSettings } from "../../src/channel/log.ts";
 import type { ClusterSettings } from "../../src/cluster/settings.ts";
 import type { Millis } from "../../src/core/machine.ts";
@@ -43,7 +43,7 @@ export interface SimulationOptions {
   /** Whether crashed nodes start again. */
   readonly restarts: boolean;
   readonly cluster: ClusterSettings;
-  readonly mesh: Pick<MeshOptions, "queueBytesMax" | "linkSilenceMs" | "reconnectMaxMs">;
+  readonly mesh: Pick<MeshSettings, "queueBytesMax" | "linkSilenceMs" | "reconnectMaxMs">;
   readonly log: LogSettings;
   readonly network: NetworkOptions;
   readonly broker: BrokerOptions;
@@ -131,7 +131,8 @@ export function drawOptions(chance: Chance): SimulationOptions {
     restarts: chance.happens(0.8),
     cluster,
     mesh: {
-      queueBytesMax: chance.pick([64 * 1024, 64 * 1024 * 1024]),
+      // Smaller than an operator may choose, but it holds the largest envelope of these runs.
+      queueBytesMax: chance.pick([2 * 1024 * 1024, 64 * 1024 * 1024]),
       linkSilenceMs: chance.pick([6_000, 10_000]),
       reconnectMaxMs: chance.pick([1_000, 5_000]),
     },

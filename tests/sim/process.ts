@@ -171,7 +171,7 @@ export class Process {
     const { network, broker, options } = this.#world;
     const { id, name, address, host } = this;
     const secret = "long and random";
-    const settings = resolveMeshOptions({ ...options.mesh, peers: seeds, secret });
+    const settings = { ...resolveMeshOptions({ peers: seeds, secret }), ...options.mesh };
     const identity = { id, name, address, host };
     const mesh = new MeshPath({ ...identity, network, chance: chance.split() }, settings);
     const pubSub = new BrokerPath({ ...identity, broker });

@@ -16,7 +16,7 @@ test("P4: broadcasts that are lost beyond retention are told as a gap", () => {
     nodeCount: 2,
     log: { ...CALM_OPTIONS.log, logMessagesMax: 0 },
   });
-  world.passes(1_000);
+  world.passes(5_000);
   const [here, there] = [world.client(0), world.client(1)];
   here.publish(BROADCAST_CHANNEL, 0);
   world.passes(100);
@@ -41,4 +41,18 @@ test("P8: a dead process is found out in time although a witness has not noticed
   world.passes(1_200);
   deepStrictEqual(world.told(0).filter((event) => event.startsWith("-")), ["-n3 died"]);
   deepStrictEqual(world.told(1).filter((event) => event.startsWith("-")), ["-n3 died"]);
+});
+
+test("P14: whoever is frozen in a handshake does not take the other side's hang-up for a death", () => {
+  const world = new CalmWorld({ nodeCount: 2 });
+  const [here, there] = world.machines;
+  world.passes(5_000);
+  world.network.cut(here!.address, there!.address, false);
+  // Both dial at once: the connections are there, and only the first words were said.
+  world.passes(2.5);
+  world.process(0).host.freeze();
+  world.passes(4_000);
+  world.process(0).host.thaw(false);
+  world.passes(5_000);
+  deepStrictEqual(world.told(0), ["+n2"]);
 });

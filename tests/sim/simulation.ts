@@ -28,7 +28,7 @@ const START_MS = 1_000;
 const STEP_MS = 500;
 const PROBE_MS = 5_000;
 const STOP_MS = 2_000;
-const LOSSY_CHANCE = 0.02;
+const SETTLE_MS = 5_000;
 
 /** Runs one seed: faults, then calm in which everything must converge, then the end. */
 export function simulate(
@@ -81,7 +81,7 @@ function runPhases(world: World, chance: Chance): void {
   for (const client of world.clients) client.calm();
   for (const process of world.openProcesses()) world.addProbe(process);
   run(world, options.calmMs);
-  checkConvergence(world);
+  checkConvergence(world, losesDatagrams(world));
   probe(world);
   stop(world);
 }
@@ -101,9 +101,16 @@ function probe(world: World): void {
     world.history.faults.push(`${unwanted} messages went to nodes without a subscriber`);
   }
   // An acknowledgement that is lost on the way is lost: the publisher is told, and may try again.
-  const losesAnswers = world.options.backplanes === "broker" && world.options.broker.lossChance > 0;
-  if (!losesAnswers) requireAnswers(world);
+  if (!losesDatagrams(world) && isAmple(world)) requireAnswers(world);
   judge(world);
+}
+
+function isAmple({ options }: World): boolean {
+  return options.log.logMessagesMax === AMPLE_LOG.logMessagesMax;
+}
+
+function losesDatagrams({ options }: World): boolean {
+  return options.backplanes === "broker" && options.broker.lossChance > 0;
 }
 
 function requireAnswers({ history, schedule }: World): void {
@@ -122,13 +129,13 @@ function countUnwanted(world: World): number {
 function judge(world: World): void {
   const { history, schedule, options } = world;
   const endedAt = schedule.now;
-  const isAmple = options.log.logMessagesMax === AMPLE_LOG.logMessagesMax;
-  history.faults.push(...checkDelivery(history, { isAmple, endedAt }));
-  const usesBroker = options.backplanes !== "mesh";
+  const settleMs = losesDatagrams(world) ? SETTLE_MS : 0;
+  const terms = { isAmple: isAmple(world), settleMs, endedAt };
+  history.faults.push(...checkDelivery(history, terms));
   history.faults.push(...checkMembership(history, {
     nodeTimeoutMs: options.cluster.nodeTimeoutMs,
     dials: options.backplanes === "mesh",
-    isLossy: usesBroker && options.broker.lossChance > LOSSY_CHANCE,
+    isLossy: losesDatagrams(world),
     endedAt,
     addressOf: (node) => world.addressOf(node),
   }));

@@ -1,6 +1,10 @@
 import { Mesh } from "../../src/backplane/mesh/mesh.ts";
 import type { MeshInput } from "../../src/backplane/mesh/mesh_input.ts";
-import { type MeshOptions, resolveMeshOptions } from "../../src/backplane/mesh/mesh_options.ts";
+import {
+  type MeshOptions,
+  type MeshSettings,
+  resolveMeshOptions,
+} from "../../src/backplane/mesh/mesh_options.ts";
 import type { MeshOutput } from "../../src/backplane/mesh/mesh_output.ts";
 import type { Millis } from "../../src/core/machine.ts";
 import type { NodeId } from "../../src/core/node.ts";
@@ -30,6 +34,8 @@ interface WireEnd {
 
 /** How a machine is set up. */
 export interface MachineOptions extends MeshOptions {
+  /** What differs from settings that an operator may choose. */
+  readonly settings?: Partial<MeshSettings>;
   /** Where it listens. Default: `10.0.0.1:1` for the first, and so on. */
   readonly listens?: string;
   /** Where it says that it listens, if it is mistaken. */
@@ -68,7 +74,7 @@ export class VirtualMachine {
     this.#world = world;
     this.id = id;
     this.name = nameOf(id);
-    const { listens = "10.0.0.1:1", address = listens, ...mesh } = options;
+    const { listens = "10.0.0.1:1", address = listens, settings, ...mesh } = options;
     this.address = listens;
     this.host = listens.slice(0, listens.lastIndexOf(":"));
     this.mesh = new Mesh(
@@ -81,7 +87,7 @@ export class VirtualMachine {
           Uint8Array.from({ length: count }, () => Math.floor(world.prng() * 256)),
         prng: world.prng,
       },
-      resolveMeshOptions({ secret: "s", ...mesh }),
+      { ...resolveMeshOptions({ secret: "s", ...mesh }), ...settings },
       world.now,
     );
     this.settle();
@@ -288,7 +294,7 @@ export class VirtualMesh {
     const { wire, mine, theirs } = this.#find(from, link) ?? {};
     if (wire === undefined || mine === undefined || theirs === undefined || mine.isOver) return;
     mine.isOver = true;
-    from.feed({ kind: "ended", link, isReset: false, cause: undefined });
+    from.feed({ kind: "ended", link, cause: undefined });
     if (!this.isCut(from, theirs.node)) this.#after(wire.latencyMs, () => this.#endOf(theirs));
   }
 
@@ -303,7 +309,7 @@ export class VirtualMesh {
     if (end.isOver) return;
     end.isOver = true;
     const cause = new Error("reset");
-    end.node.feed({ kind: "ended", link: end.link, isReset: true, cause });
+    end.node.feed({ kind: "ended", link: end.link, cause });
   }
 
   #wiresOf(machine: VirtualMachine): Wire[] {

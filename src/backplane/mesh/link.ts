@@ -177,15 +177,13 @@ export class Link implements Machine<LinkInput, LinkOutput> {
   send(payload: Uint8Array, isRepeatable: boolean): boolean {
     if (this.#state.name !== "open") return false;
     const { queueBytesMax } = this.#settings;
-    // What waits already counts, and not the payload: a large one would be dropped each time.
-    const waiting = this.queuedBytes;
+    const waiting = this.queuedBytes + payload.byteLength;
     if (waiting > queueBytesMax && isRepeatable) {
       this.#isDropping = true;
       return false;
     }
-    const limit = 2 * queueBytesMax + MESH_FRAME_BYTES_MAX;
-    if (waiting > limit) {
-      this.#fail("queue_full", `${waiting} bytes wait, at most ${limit} may`);
+    if (waiting > 2 * queueBytesMax) {
+      this.#fail("queue_full", `${waiting} bytes wait, at most ${2 * queueBytesMax} may`);
       return false;
     }
     this.#outgoing.append(FRAME_TYPE.payload, payload);
@@ -310,7 +308,9 @@ export class Link implements Machine<LinkInput, LinkOutput> {
     if (this.#state.name === "greeting") {
       if (now < this.#state.until) return;
       const { handshakeTimeoutMs } = this.#settings;
-      return this.#fail("handshake_timed_out", `no handshake within ${handshakeTimeoutMs} ms`);
+      const detail = `no handshake within ${handshakeTimeoutMs} ms`;
+      // In order: a reset would tell the dialler that this process is dead.
+      return this.#end("handshake_timed_out", detail, { isGraceful: true });
     }
     if (now >= this.#heardAt + this.#settings.linkSilenceMs) {
       return this.#fail("peer_silent", `nothing heard for ${Math.round(now - this.#heardAt)} ms`);

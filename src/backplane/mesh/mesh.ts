@@ -105,9 +105,8 @@ export class Mesh implements Machine<MeshInput, MeshOutput> {
         this.#counts.bytesIn += input.chunk.byteLength;
         return this.#feed(input.link, input, now);
       case "queued":
-        return this.#feed(input.link, input, now);
       case "ended":
-        return this.#onEnded(input, now);
+        return this.#feed(input.link, input, now);
       case "opened":
         return this.#open(input, now);
       case "dial_failed":
@@ -246,15 +245,6 @@ export class Mesh implements Machine<MeshInput, MeshOutput> {
     if (entry === undefined) return;
     entry.link.handle(input, now);
     this.#settle(entry, now);
-  }
-
-  #onEnded(input: MeshInput & { readonly kind: "ended" }, now: Millis): void {
-    const entry = this.#entries.get(input.link);
-    const isStranger = entry?.peer === undefined;
-    this.#feed(input.link, { kind: "ended", cause: input.cause }, now);
-    // A process that died while it was dialled resets what its system had accepted for it.
-    if (entry?.dialled === undefined || !isStranger || !input.isReset) return;
-    this.#peers.unreachable(entry.dialled, true);
   }
 
   #settle(entry: LinkEntry, now: Millis): void {

@@ -171,7 +171,7 @@ class MeshBackplane implements Mesh {
       drain: () => feed({ kind: "queued", link, byteLength: 0 }),
       end: (cause) => {
         this.#connections.delete(link);
-        feed({ kind: "ended", link, isReset: hasCode(cause, "reset"), cause });
+        feed({ kind: "ended", link, cause });
         if (this.#connections.size === 0) this.#emptied?.();
       },
     };

@@ -22,13 +22,8 @@ export type MeshInput =
   | { readonly kind: "bytes"; readonly link: number; readonly chunk: Uint8Array }
   /** So many bytes wait for the peer. */
   | { readonly kind: "queued"; readonly link: number; readonly byteLength: number }
-  /** A connection is over. `isReset` tells that the other side broke it. */
-  | {
-    readonly kind: "ended";
-    readonly link: number;
-    readonly isReset: boolean;
-    readonly cause: unknown;
-  }
+  /** A connection is over. However it ended, that proves nothing of the process behind it. */
+  | { readonly kind: "ended"; readonly link: number; readonly cause: unknown }
   /** Answers `resolve`; without addresses if it failed, and then with a cause. */
   | {
     readonly kind: "resolved";

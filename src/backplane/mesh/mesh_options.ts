@@ -1,3 +1,4 @@
+import { MESH_FRAME_BYTES_MAX } from "../../core/limits.ts";
 import type { Millis } from "../../core/machine.ts";
 import { requireBoolean, requireInteger, requireKnown, requireText } from "../../options.ts";
 import type { TcpTls } from "../../runtime/tcp.ts";
@@ -89,9 +90,9 @@ export interface MeshOptions {
    */
   readonly linkSilenceMs?: Millis | undefined;
   /**
-   * How many bytes may wait for one peer. Once more wait, messages to that peer are dropped, to be
-   * repeated from the log later; at twice as many and one frame the link is given up. Higher rides
-   * out longer stalls and costs memory.
+   * How many bytes may wait for one peer: at least one frame of the largest size, 16 MiB, or what
+   * is in it could never be sent. Past it messages to that peer are dropped, to be repeated from
+   * the log later. Higher rides out longer stalls and costs memory.
    *
    * @default {67108864}
    */
@@ -177,7 +178,7 @@ export function resolveMeshOptions(options: MeshOptions = {}): MeshSettings {
     tls: resolveTls(options.tls),
     ...resolveTimes(options),
     queueBytesMax: requireInteger(SUBJECT, "queueBytesMax", queueBytesMax, {
-      min: 64 * 1024,
+      min: MESH_FRAME_BYTES_MAX,
       max: 4 * 1024 * 1024 * 1024,
     }),
   });

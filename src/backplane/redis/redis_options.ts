@@ -1,3 +1,4 @@
+import { MESH_FRAME_BYTES_MAX } from "../../core/limits.ts";
 import type { Millis } from "../../core/machine.ts";
 import { requireBoolean, requireInteger, requireKnown, requireText } from "../../options.ts";
 import type { TcpAddress, TcpTls } from "../../runtime/tcp.ts";
@@ -89,8 +90,9 @@ export interface RedisOptions {
    */
   readonly reconnectMaxMs?: Millis | undefined;
   /**
-   * How many bytes may wait for the server. Past it messages are dropped, to be repeated from the
-   * log later. Higher rides out longer stalls and costs memory.
+   * How many bytes may wait for the server: at least what the largest messages take, 16 MiB, or they
+   * could never be sent. Past it messages are dropped, to be repeated from the log later. Higher
+   * rides out longer stalls and costs memory.
    *
    * @default {67108864}
    */
@@ -195,7 +197,7 @@ export function resolveRedisOptions(options: RedisOptions = {}): RedisSettings {
     reconnectMinMs: requireMillis("reconnectMinMs", reconnectMinMs, 1),
     reconnectMaxMs: requireMillis("reconnectMaxMs", reconnectMaxMs, reconnectMinMs),
     queueBytesMax: requireInteger(SUBJECT, "queueBytesMax", queueBytesMax, {
-      min: 64 * 1024,
+      min: MESH_FRAME_BYTES_MAX,
       max: 4 * 1024 * 1024 * 1024,
     }),
   });

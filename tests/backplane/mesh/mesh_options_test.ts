@@ -40,7 +40,7 @@ test("every option is taken over", () => {
     reconnectMaxMs: 3_600_000,
     resolveIntervalMs: 1_000,
     linkSilenceMs: 6_000,
-    queueBytesMax: 65_536,
+    queueBytesMax: 16_777_216,
   };
   const { key, seeds, ...settings } = resolveMeshOptions(options);
   const { peers: _peers, secret: _secret, insecure: _insecure, ...rest } = options;
@@ -83,8 +83,8 @@ const REFUSED: readonly (readonly [option: string, value: unknown, expected: str
   ["reconnectMaxMs", 99, integer(100, 3_600_000)],
   ["resolveIntervalMs", 999, integer(1_000, 3_600_000)],
   ["linkSilenceMs", 5_999, integer(6_000, 3_600_000)],
-  ["queueBytesMax", 65_535, integer(65_536, 4_294_967_296)],
-  ["queueBytesMax", 2 ** 33, integer(65_536, 4_294_967_296)],
+  ["queueBytesMax", 16_777_215, integer(16_777_216, 4_294_967_296)],
+  ["queueBytesMax", 2 ** 33, integer(16_777_216, 4_294_967_296)],
 ];
 
 for (const [option, value, expected] of REFUSED) {

@@ -92,7 +92,7 @@ const REFUSED: readonly (readonly [options: object, says: RegExp])[] = [
   [{ channel: "a b" }, /"channel" must be 1 to 64 letters.*received "a b"/],
   [{ channel: "{a}" }, /"channel" must be 1 to 64 letters/],
   [{ reconnectMinMs: 200, reconnectMaxMs: 100 }, /"reconnectMaxMs" must be an integer from 200/],
-  [{ queueBytesMax: 1 }, /"queueBytesMax" must be an integer from 65536/],
+  [{ queueBytesMax: 1 }, /"queueBytesMax" must be an integer from 16777216/],
 ];
 
 for (const [options, says] of REFUSED) {

@@ -1,8 +1,9 @@
-import { deepStrictEqual, ok } from "node:assert/strict";
+import { deepStrictEqual, match, ok } from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
@@ -78,6 +79,15 @@ for (const path of ["README.md", "CONTRIBUTING.md", "bench/README.md"]) {
     deepStrictEqual(commands.filter((command) => command !== "" && !isKnown(command)), []);
   });
 }
+
+test("deno task demo starts the demo, with the development tools installed or without", async () => {
+  const path = `${dirname(runtimeBinary("deno"))}:${process.env["PATH"] ?? ""}`;
+  const { stdout } = await run(runtimeBinary("deno"), ["task", "demo", "--help"], {
+    cwd: ROOT,
+    env: { ...process.env, PATH: path },
+  });
+  match(stdout, /^Three Chorus nodes/m);
+});
 
 const SCRIPTS = JSON.parse(readSource("package.json").text).scripts as Record<string, string>;
 const TASKS = JSON.parse(readSource("deno.json").text).tasks as Record<string, string>;

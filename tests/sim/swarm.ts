@@ -1,5 +1,6 @@
 /**
- * Runs many seeds, or shows one: `npm run sim -- --seeds 1000`, `npm run sim -- --seed 7 --trace`.
+ * Runs many seeds, or shows one: `npm run sim -- --seeds 1000`, `deno task sim --seeds 1000`,
+ * `npm run sim -- --seed 7 --trace`. With `--until-fault` the first seed that fails is the last.
  *
  * @module
  */
@@ -15,6 +16,7 @@ const { values } = parseArgs({
     first: { type: "string", default: "1" },
     seed: { type: "string" },
     trace: { type: "boolean", default: false },
+    "until-fault": { type: "boolean", default: false },
   },
 });
 
@@ -33,6 +35,7 @@ function main(): void {
     print(`seed ${seed}: ${result.faults.length} faults`);
     for (const fault of result.faults.slice(0, FAULTS_SHOWN_MAX)) print(`  ${fault}`);
     process.exitCode = 1;
+    if (values["until-fault"]) break;
   }
   print(formatTotals(totals));
 }

@@ -1,0 +1,157 @@
+/** A way to break the library that must not go unnoticed. */
+export interface Mutant {
+  /** What goes wrong, in a few words. */
+  readonly name: string;
+  /** The promise that it breaks. */
+  readonly promise: string;
+  readonly file: string;
+  /** What is replaced: it stands there exactly once. */
+  readonly search: string;
+  readonly replacement: string;
+  /** Within how many seeds, from the first on, the swarm must notice. */
+  readonly seeds: number;
+}
+
+const MEMBERSHIP = "src/cluster/membership.ts";
+const ROUTER = "src/cluster/router.ts";
+const REPAIR = "src/cluster/repair.ts";
+const NODE = "src/cluster/cluster_node.ts";
+const HUB = "src/channel/hub.ts";
+const LOG = "src/channel/log.ts";
+const LINK = "src/backplane/mesh/link.ts";
+const PEERS = "src/backplane/mesh/peers.ts";
+
+/** All of them. */
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: "repeats are delivered",
+    promise: "P2",
+    file: REPAIR,
+    search: "if (prev > last || seq <= last) return false;",
+    replacement: "if (prev > last) return false;",
+    seeds: 20,
+  },
+  {
+    name: "what is missing is not asked for",
+    promise: "P4",
+    file: REPAIR,
+    search: 'this.#outputs.push({ kind: "request", channel, node, after: stream.last, attempt });',
+    replacement: "",
+    seeds: 20,
+  },
+  {
+    name: "a hole is passed over",
+    promise: "P4",
+    file: REPAIR,
+    search: "if (prev > last || seq <= last) return false;",
+    replacement: "if (seq <= last) return false;",
+    seeds: 20,
+  },
+  {
+    name: "a gap is not told",
+    promise: "P4",
+    file: REPAIR,
+    search: 'this.#outputs.push({ kind: "gap", channel, node }, {',
+    replacement: "this.#outputs.push({",
+    seeds: 50,
+  },
+  {
+    name: "a subscription is confirmed before the others know",
+    promise: "P6",
+    file: ROUTER,
+    search:
+      "for (const peer of this.#peers.values()) if (peer.acknowledged < own.version) return false;",
+    replacement: "",
+    seeds: 20,
+  },
+  {
+    name: "where a stream stands is not heard in heartbeats",
+    promise: "P4",
+    file: NODE,
+    search: "for (const { channel, seq } of beat.heads) {",
+    replacement: "for (const { channel, seq } of beat.heads.slice(0, 0)) {",
+    seeds: 500,
+  },
+  {
+    name: "the version of the interest is not heard in heartbeats",
+    promise: "P5",
+    file: NODE,
+    search: "this.#router.heartbeat(from, beat.interestVersion);",
+    replacement: "",
+    seeds: 500,
+  },
+  {
+    name: "heartbeats are not taken as signs of life",
+    promise: "P8",
+    file: MEMBERSHIP,
+    search: "if (state !== undefined) state.heardAt = now;\n  }\n\n  /** A node told",
+    replacement: "}\n\n  /** A node told",
+    seeds: 20,
+  },
+  {
+    name: "the wrong incarnation counts as dead after a restart",
+    promise: "P9",
+    file: PEERS,
+    search: "const isOther = peer.id !== id && peer.address === address;",
+    replacement: "const isOther = peer.id === id && peer.address === address;",
+    seeds: 20,
+  },
+  {
+    name: "silence is not noticed",
+    promise: "P8",
+    file: MEMBERSHIP,
+    search: 'if (silentMs >= limitMs && !isVouched) this.#down(peer, "timed_out");',
+    replacement: "",
+    seeds: 50,
+  },
+  {
+    name: "what came before a subscriber is delivered to it twice",
+    promise: "P2",
+    file: HUB,
+    search: "this.#seal(channel);\n    channel.subscribers.add(subscriber);",
+    replacement: "channel.subscribers.add(subscriber);",
+    seeds: 100,
+  },
+  {
+    name: "what comes from another node is told on",
+    promise: "P3",
+    file: HUB,
+    search: "this.#collect(channel, message, undefined);",
+    replacement:
+      "this.#collect(channel, message, undefined);\n      channel.announced.push(message);",
+    seeds: 20,
+  },
+  {
+    name: "the log does not tell what it has forgotten",
+    promise: "P4",
+    file: LOG,
+    search: "stream.floor = remembered.message.seq;",
+    replacement: "",
+    seeds: 100,
+  },
+  {
+    name: "a connection is left open at the end",
+    promise: "P11",
+    file: LINK,
+    search: 'this.#outputs.push({ kind: "hangup", isGraceful }, { kind: "down", error });',
+    replacement: 'this.#outputs.push({ kind: "down", error });',
+    seeds: 20,
+  },
+  {
+    name: "a timer is left at the end",
+    promise: "P11",
+    file: "src/cluster_core.ts",
+    search: "this.#drive?.stop();",
+    replacement: "",
+    seeds: 20,
+  },
+];
+
+/** Returns a file's text with the mutant in it. @throws {Error} If its place is not found once. */
+export function applyMutant({ name, file, search, replacement }: Mutant, text: string): string {
+  const [before, after, ...rest] = text.split(search);
+  if (after === undefined || rest.length > 0) {
+    throw new Error(`Cannot apply "${name}": its place is not found exactly once in ${file}`);
+  }
+  return `${before}${replacement}${after}`;
+}

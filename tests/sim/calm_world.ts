@@ -19,6 +19,8 @@ export const CALM_OPTIONS: SimulationOptions = {
   faultPauseMs: 1_000,
   faultMaxMs: 1_000,
   restarts: false,
+  members: ["ann", "bob"],
+  graceMs: 0,
   cluster: {
     heartbeatMs: 1_000,
     deafMs: 3_000,

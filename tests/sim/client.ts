@@ -2,6 +2,7 @@ import type { Millis } from "../../src/core/machine.ts";
 import { BROADCAST_CHANNEL } from "../../src/core/message.ts";
 import type { NodeId, Position, Positions } from "../../src/core/node.ts";
 import { BINARY_HEADER_BYTES, encodeBinaryPublish } from "../../src/protocol/binary_codec.ts";
+import { Attendee, type ToldPresence } from "./attendee.ts";
 import type { Chance } from "./chance.ts";
 import type { History, Publication, Stay } from "./history.ts";
 import type { ClientOptions } from "./options.ts";
@@ -19,27 +20,26 @@ export interface ClientWorld {
   openProcesses(): readonly Process[];
 }
 
-interface Said {
-  readonly type: string;
-  readonly id?: number;
-  readonly channel?: string;
+interface Said extends ToldPresence {
   readonly node?: NodeId;
   readonly seq?: number;
   readonly data?: { readonly p: number };
   readonly position?: Position | Positions;
   readonly missing?: readonly NodeId[];
-  readonly code?: string;
 }
 
 const RECONNECT_MAX_MS = 2_000;
 const BINARY_CHANCE = 0.05;
 const BROADCAST_CHANCE = 0.05;
+const ATTENDANCE_CHANCE = 0.5;
 const BINARY_BROADCAST_MESSAGE = 0x14;
 const textDecoder = new TextDecoder();
 
 /** One client: connects to some node, subscribes, publishes, and writes down what it sees. */
 export class SimulatedClient {
   readonly name: string;
+  /** Its part in presence. */
+  readonly attendee: Attendee;
   readonly #world: ClientWorld;
   readonly #chance: Chance;
   readonly #options: ClientOptions;
@@ -60,8 +60,11 @@ export class SimulatedClient {
     world: ClientWorld,
     chance: Chance,
     options: ClientOptions,
-    channels: readonly string[],
+    names: { readonly channels: readonly string[]; readonly members: readonly string[] },
   ) {
+    const { channels } = names;
+    const voice = { name, request: (message: object) => this.#request(message) };
+    this.attendee = new Attendee(voice, world, chance.split(), names);
     this.name = name;
     this.#world = world;
     this.#chance = chance;
@@ -156,9 +159,10 @@ export class SimulatedClient {
       this.#wire?.closeByClient();
       return this.#onClosed();
     }
+    if (this.#chance.happens(ATTENDANCE_CHANCE)) return this.attendee.change();
     const channel = this.#chance.pick(this.#channels);
     if (this.#wanted.delete(channel)) {
-      this.#send({ type: "unsubscribe", channel, id: ++this.#requestCount });
+      this.#request({ type: "unsubscribe", channel });
       this.#asked.delete(channel);
       this.#leave(channel);
     } else {
@@ -169,13 +173,14 @@ export class SimulatedClient {
 
   #subscribe(channel: string): void {
     if (this.#node === undefined) return;
-    const id = ++this.#requestCount;
+    const id = this.#request({ type: "subscribe", channel });
     this.#asked.set(channel, { id, at: this.#world.schedule.now });
-    this.#send({ type: "subscribe", channel, id });
   }
 
-  #send(message: object): void {
-    this.#wire?.send(JSON.stringify(message));
+  #request(message: object): number {
+    const id = ++this.#requestCount;
+    this.#wire?.send(JSON.stringify({ ...message, id }));
+    return id;
   }
 
   #reconnect(delayMaxMs: Millis): void {
@@ -193,6 +198,7 @@ export class SimulatedClient {
 
   #onClosed(): void {
     for (const channel of [...this.#stays.keys()]) this.#leave(channel);
+    this.attendee.closed();
     this.#wire = undefined;
     this.#node = undefined;
     this.#asked.clear();
@@ -219,7 +225,7 @@ export class SimulatedClient {
         this.#node = said.node;
         this.#begin(BROADCAST_CHANNEL, { requestedAt: this.#world.schedule.now });
         for (const channel of this.#wanted) this.#subscribe(channel);
-        return;
+        return this.attendee.welcomed(this.#node!);
       case "subscribed":
         return this.#onSubscribed(said);
       case "message":
@@ -231,6 +237,9 @@ export class SimulatedClient {
         return this.#onPublished(said);
       case "error":
         this.#publications.delete(said.id ?? -1);
+        return this.attendee.hear(said);
+      default:
+        this.attendee.hear(said);
     }
   }
 

@@ -1,7 +1,8 @@
 import type { Millis } from "../../src/core/machine.ts";
 import { BROADCAST_CHANNEL } from "../../src/core/message.ts";
 import type { NodeId } from "../../src/core/node.ts";
-import type { History, PeerChange, Publication, Stay } from "./history.ts";
+import type { History, Publication, Stay } from "./history.ts";
+import { PeerViews } from "./peer_views.ts";
 
 /** What the delivery checkers must know of a run beside its history. */
 export interface DeliveryTerms {
@@ -149,38 +150,6 @@ function isConfirmedBy(stay: Stay, node: NodeId, views: PeerViews): boolean {
   if (node === stay.node) return true;
   if (stay.missing.includes(node)) return false;
   return views.wasConnected(stay.node, node, stay.requestedAt, stay.confirmedAt);
-}
-
-/** Which node was connected with which, as each of them told. */
-class PeerViews {
-  readonly #changes = new Map<string, PeerChange[]>();
-
-  constructor(changes: readonly PeerChange[]) {
-    for (const change of changes) {
-      const key = `${change.observer} ${change.node}`;
-      const list = this.#changes.get(key);
-      if (list === undefined) this.#changes.set(key, [change]);
-      else list.push(change);
-    }
-  }
-
-  /** Whether an observer was connected with a node during all of a time, or is the node. */
-  wasConnected(observer: NodeId, node: NodeId, from: Millis, to: Millis): boolean {
-    let isConnected = observer === node;
-    for (const change of this.#changes.get(`${observer} ${node}`) ?? []) {
-      if (change.at > to) break;
-      if (change.at >= from) return false;
-      isConnected = change.isConnected;
-    }
-    return isConnected;
-  }
-
-  /** Whether an observer connected with a node within a time. */
-  metBetween(observer: NodeId, node: NodeId, from: Millis, to: Millis): boolean {
-    return (this.#changes.get(`${observer} ${node}`) ?? []).some((change) =>
-      change.isConnected && change.at > from && change.at <= to
-    );
-  }
 }
 
 function groupByStream(history: History): Streams {

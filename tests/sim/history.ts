@@ -56,6 +56,27 @@ export interface Stay {
   readonly heard: Set<number>;
 }
 
+/** One connection of a member in a channel, from its confirmation on. */
+export interface Attendance {
+  readonly client: string;
+  readonly node: NodeId;
+  readonly channel: string;
+  readonly member: string;
+  /** The newest metadata that was confirmed. */
+  meta: number;
+  readonly joinedAt: Millis;
+  endedAt: Millis;
+}
+
+/** What a node told of a member. */
+export interface MemberChange {
+  readonly at: Millis;
+  readonly observer: NodeId;
+  readonly kind: "join" | "update" | "leave";
+  readonly channel: string;
+  readonly member: string;
+}
+
 /** What was done to the cluster, and when. */
 export interface Disturbance {
   readonly kind: string;
@@ -71,6 +92,8 @@ export class History {
   readonly peerChanges: PeerChange[] = [];
   readonly publications: Publication[] = [];
   readonly stays: Stay[] = [];
+  readonly attendances: Attendance[] = [];
+  readonly memberChanges: MemberChange[] = [];
   readonly disturbances: Disturbance[] = [];
   /** What broke a promise, as sentences. */
   readonly faults: string[] = [];

@@ -16,7 +16,7 @@ export interface MembershipTerms {
 
 const FOUND_OUT_MS = 1_500;
 // How long the consequences of a disturbance may be felt, beside the node timeout.
-const AFTERMATH_MS = 6_000;
+export const AFTERMATH_MS: Millis = 6_000;
 
 /** Returns what broke P8, P9 or P14, as sentences. */
 export function checkMembership(history: History, terms: MembershipTerms): string[] {
@@ -125,11 +125,13 @@ function checkPurge(
   }, ${when}`;
 }
 
-type Pair = Pick<PeerChange, "observer" | "node">;
+/** Who sees, and whom. */
+export type Pair = Pick<PeerChange, "observer" | "node">;
 
-function isDisturbed(
+/** Whether something went wrong within a time that may concern either of two nodes. */
+export function isDisturbed(
   history: History,
-  terms: MembershipTerms,
+  terms: Pick<MembershipTerms, "addressOf">,
   pair: Pair,
   time: { readonly from: Millis; readonly to: Millis },
   own?: Life,
@@ -155,7 +157,11 @@ function lastDisturbance(history: History, terms: MembershipTerms, pair: Pair): 
 }
 
 // A split concerns everybody: it is noted for one of its sides.
-function concerns(disturbance: Disturbance, terms: MembershipTerms, pair: Pair): boolean {
+function concerns(
+  disturbance: Disturbance,
+  terms: Pick<MembershipTerms, "addressOf">,
+  pair: Pair,
+): boolean {
   const { addresses, kind } = disturbance;
   return addresses.length === 0 || kind === "split" ||
     addresses.includes(terms.addressOf(pair.observer)) ||

@@ -18,6 +18,9 @@ const REPAIR = "src/cluster/repair.ts";
 const NODE = "src/cluster/cluster_node.ts";
 const HUB = "src/channel/hub.ts";
 const LOG = "src/channel/log.ts";
+const PRESENCE = "src/channel/presence.ts";
+const PRESENCE_PEER = "src/channel/presence_peer.ts";
+const ROSTER = "src/channel/presence_roster.ts";
 const LINK = "src/backplane/mesh/link.ts";
 const PEERS = "src/backplane/mesh/peers.ts";
 
@@ -144,6 +147,64 @@ export const MUTANTS: readonly Mutant[] = [
     search: "this.#drive?.stop();",
     replacement: "",
     seeds: 20,
+  },
+  {
+    name: "the members of a dead node stay",
+    promise: "P7",
+    file: PRESENCE,
+    search: "if (!hasLeft) return copy.clear();",
+    replacement: "if (!hasLeft) return;",
+    seeds: 20,
+  },
+  {
+    name: "a roster's digest is not compared",
+    promise: "P7",
+    file: PRESENCE_PEER,
+    search: "if (isSame || digest.version < this.copy.version) return undefined;",
+    replacement: "if (isSame || digest.version > 0) return undefined;",
+    seeds: 20,
+  },
+  {
+    name: "the end of a connection is no leave",
+    promise: "P7",
+    file: PRESENCE,
+    search: "for (const entry of [...this.#log.entriesOf(connection)]) {",
+    replacement: "for (const entry of [...this.#log.entriesOf(connection)].slice(1)) {",
+    seeds: 50,
+  },
+  {
+    name: "the first of several connections that ends is a leave",
+    promise: "P7",
+    file: ROSTER,
+    search: 'if (after === undefined) this.#report("leave", entry, shown);',
+    replacement: 'if (after !== null) this.#report("leave", entry, shown);',
+    seeds: 20,
+  },
+  {
+    name: "who lingers never goes",
+    promise: "P7",
+    file: PRESENCE,
+    search: "for (const entry of this.#log.copy.lingeredEnough(now)) this.#log.leave(entry);",
+    replacement: "",
+    seeds: 50,
+  },
+  {
+    name: "a member that moves leaves before it joins",
+    promise: "P7",
+    file: "src/channel/presence_copy.ts",
+    search:
+      "    this.#roster.add(entry);\n    if (previous !== undefined) this.#remove(previous);\n",
+    replacement:
+      "    if (previous !== undefined) this.#remove(previous);\n    this.#roster.add(entry);\n",
+    seeds: 300,
+  },
+  {
+    name: "a process that is gone is waited for like a silent one",
+    promise: "P8",
+    file: MEMBERSHIP,
+    search: 'if (loss === "refused") this.#refused(peer, now);',
+    replacement: "",
+    seeds: 50,
   },
 ];
 

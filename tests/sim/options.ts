@@ -40,6 +40,10 @@ export interface SimulationOptions {
   readonly faultPauseMs: Millis;
   /** Longest fault that ends by itself, in ms. */
   readonly faultMaxMs: Millis;
+  /** Who the clients are. Fewer than clients: then some are there over several connections. */
+  readonly members: readonly string[];
+  /** How long the members of a connection that has ended stay, in ms. */
+  readonly graceMs: Millis;
   /** Whether crashed nodes start again. */
   readonly restarts: boolean;
   readonly cluster: ClusterSettings;
@@ -141,6 +145,8 @@ export function drawOptions(chance: Chance): SimulationOptions {
     broker: drawBroker(chance),
     drift: chance.pick([0, 0.001, 0.02]),
     client: drawClient(chance),
+    members: Array.from({ length: chance.integer(1, 8) }, (_, index) => `m${index + 1}`),
+    graceMs: chance.pick([0, 0, 1_000, 5_000]),
   };
 }
 

@@ -3,7 +3,9 @@ import { ChannelCore, type Subscriber } from "../../src/channel_core.ts";
 import { Client, type ClientOwner } from "../../src/client_connection.ts";
 import { ClusterCore } from "../../src/cluster_core.ts";
 import { BROADCAST_CHANNEL } from "../../src/core/message.ts";
+import { itemsOf } from "../../src/core/few.ts";
 import { createNodeId, type NodeId } from "../../src/core/node.ts";
+import { PresenceCore } from "../../src/presence_core.ts";
 import type { ClientHandler } from "../../src/edge/client_socket.ts";
 import {
   DEFAULT_SESSION_SETTINGS,
@@ -32,12 +34,16 @@ export interface ProcessWorld {
   readonly options: SimulationOptions;
 }
 
-const SESSION_SETTINGS: SessionSettings = { ...DEFAULT_SESSION_SETTINGS, allowsBroadcast: true };
+const SESSION_SETTINGS: SessionSettings = {
+  ...DEFAULT_SESSION_SETTINGS,
+  allowsBroadcast: true,
+  presence: "open",
+};
 const GOING_AWAY = 1001;
 
 /**
  * One run of one node: the shipped channels, cluster, sessions and links, joined as `cluster.ts`
- * and `endpoint.ts` join them. What comes later, such as presence, is attached here.
+ * and `endpoint.ts` join them.
  */
 export class Process {
   readonly id: NodeId;
@@ -45,6 +51,7 @@ export class Process {
   readonly address: string;
   readonly host: Host;
   readonly channels: ChannelCore;
+  readonly presence: PresenceCore;
   readonly cluster: ClusterCore;
   readonly paths: readonly SimulatedPath[];
   readonly #world: ProcessWorld;
@@ -72,6 +79,7 @@ export class Process {
     this.host = new Host(schedule, { rate, start: chance.between(0, 1_000_000) });
     this.paths = this.#createPaths(machine.seeds, chance);
     this.channels = new ChannelCore(`${name}~new`, options.log, this.host);
+    this.presence = this.#createPresence();
     const environment = { clock: this.host, observer: this.#createObserver() };
     this.cluster = new ClusterCore(this.id, options.cluster, this.paths, environment);
     this.#owner = this.#createOwner();
@@ -107,6 +115,7 @@ export class Process {
     this.cluster.stop();
     for (const path of this.paths) path.stop();
     this.channels.stop();
+    this.presence.stop();
     this.#conclude("left");
   }
 
@@ -143,6 +152,7 @@ export class Process {
       endedAt: Infinity,
     });
     this.cluster.attach(this.channels);
+    this.cluster.attachPresence(this.presence);
     this.channels.onFlush(() => this.#flushAll());
     this.channels.subscribe(BROADCAST_CHANNEL, this.#broadcasts, () => !this.#isStopping);
     this.cluster.start();
@@ -179,15 +189,48 @@ export class Process {
     return [options.backplanes === "mesh" ? mesh : pubSub];
   }
 
+  #createPresence(): PresenceCore {
+    const { options, history, schedule, trace } = this.#world;
+    const settings = { graceMs: options.graceMs, membersMax: 1_000, metaBytesMax: 1_000 };
+    const presence = new PresenceCore(`${this.name}~new`, settings, {
+      clock: this.host,
+      admit: undefined,
+    });
+    presence.observe((changes) => {
+      for (const { kind, channel, member, meta } of changes) {
+        history.memberChanges.push({ at: schedule.now, observer: this.id, kind, channel, member });
+        trace.line(this.id, `${kind} ${member} in ${channel} ${meta}`);
+      }
+    });
+    return presence;
+  }
+
+  // Whoever died, or is out of reach for too long, takes all its members with it in one step (P8).
+  #requirePurged(node: NodeId): void {
+    const { options, history, schedule } = this.#world;
+    for (const channel of options.channels) {
+      for (const [member, entries] of this.presence.roster.members(channel) ?? []) {
+        for (const { owner } of itemsOf(entries)) {
+          if (owner.node !== node) continue;
+          const when = schedule.now.toFixed(0);
+          history.faults.push(`${this.id} kept ${member} of ${node} in ${channel} at ${when}`);
+        }
+      }
+    }
+  }
+
   #createObserver(): ConstructorParameters<typeof ClusterCore>[3]["observer"] {
-    const { history, schedule, trace } = this.#world;
+    const { history, schedule, trace, options } = this.#world;
     const record = (node: NodeId, isConnected: boolean, reason: string): void => {
       history.peerChanges.push({ at: schedule.now, observer: this.id, node, isConnected, reason });
       trace.line(this.id, `${isConnected ? "+" : "-"}${node} ${reason}`);
     };
     return {
       peerConnected: ({ node }) => record(node, true, ""),
-      peerDisconnected: ({ node, reason }) => record(node, false, reason),
+      peerDisconnected: ({ node, reason }) => {
+        record(node, false, reason);
+        if (reason !== "left" || options.graceMs === 0) this.#requirePurged(node);
+      },
       healthMayDiffer: () => {},
       fault: () => {},
     };
@@ -196,7 +239,7 @@ export class Process {
   #createOwner(): ClientOwner {
     return {
       core: this.channels,
-      presence: undefined,
+      presence: this.presence,
       sessionSettings: SESSION_SETTINGS,
       soil: (client) => this.#soil(client),
       authorize: () => true,

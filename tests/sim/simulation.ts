@@ -1,10 +1,13 @@
 import type { Millis } from "../../src/core/machine.ts";
 import { BROADCAST_CHANNEL } from "../../src/core/message.ts";
+import type { NodeId } from "../../src/core/node.ts";
 import { checkBounds } from "./bound_checkers.ts";
 import { Chance } from "./chance.ts";
 import { checkDelivery } from "./delivery_checkers.ts";
 import { checkConvergence } from "./convergence_checkers.ts";
 import { checkMembership } from "./membership_checkers.ts";
+import { checkPresence } from "./presence_checkers.ts";
+import { checkRosters } from "./roster_checkers.ts";
 import { AMPLE_LOG, drawOptions, type SimulationOptions } from "./options.ts";
 import { World } from "./world.ts";
 
@@ -18,6 +21,8 @@ export interface SimulationResult {
   readonly published: number;
   readonly delivered: number;
   readonly gaps: number;
+  /** Joins, updates and leaves that nodes told. */
+  readonly memberChanges: number;
   readonly injected: number;
   readonly events: number;
   /** The same for two runs that did the same. */
@@ -60,6 +65,7 @@ export function simulate(
       (sum, { items }) => sum + items.filter(({ kind }) => kind === "gap").length,
       0,
     ),
+    memberChanges: history.memberChanges.length,
     injected: world.faults.count,
     events: schedule.runCount,
     traceHash: world.trace.hash,
@@ -82,6 +88,7 @@ function runPhases(world: World, chance: Chance): void {
   for (const process of world.openProcesses()) world.addProbe(process);
   run(world, options.calmMs);
   checkConvergence(world, losesDatagrams(world));
+  checkRosters(world);
   probe(world);
   stop(world);
 }
@@ -132,12 +139,14 @@ function judge(world: World): void {
   const settleMs = losesDatagrams(world) ? SETTLE_MS : 0;
   const terms = { isAmple: isAmple(world), settleMs, endedAt };
   history.faults.push(...checkDelivery(history, terms));
+  const addressOf = (node: NodeId): string => world.addressOf(node);
+  history.faults.push(...checkPresence(history, { settleMs: SETTLE_MS, addressOf }));
   history.faults.push(...checkMembership(history, {
     nodeTimeoutMs: options.cluster.nodeTimeoutMs,
     dials: options.backplanes === "mesh",
     isLossy: losesDatagrams(world),
     endedAt,
-    addressOf: (node) => world.addressOf(node),
+    addressOf,
   }));
 }
 

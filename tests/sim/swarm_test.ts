@@ -20,6 +20,7 @@ test(`every promise holds under ${SEEDS} seeds of faults`, (context) => {
   context.diagnostic?.(formatTotals(totals));
   deepStrictEqual(faults, []);
   ok(totals.delivered > totals.published, "the swarm did something");
+  ok(totals.memberChanges > SEEDS, "members came and went");
   ok(totals.injected > SEEDS, "and something went wrong in it");
 });
 

@@ -9,6 +9,7 @@ export class SwarmTotals {
   published = 0;
   delivered = 0;
   gaps = 0;
+  memberChanges = 0;
   injected = 0;
   events = 0;
   readonly failed: number[] = [];
@@ -21,6 +22,7 @@ export class SwarmTotals {
     this.published += result.published;
     this.delivered += result.delivered;
     this.gaps += result.gaps;
+    this.memberChanges += result.memberChanges;
     this.injected += result.injected;
     this.events += result.events;
     if (result.faults.length > 0) this.failed.push(result.seed);
@@ -34,9 +36,11 @@ export class SwarmTotals {
 
 /** One line for people. */
 export function formatTotals(totals: SwarmTotals): string {
-  const { seeds, virtualMs, published, delivered, gaps, injected, events, failed } = totals;
+  const { seeds, virtualMs, published, delivered, gaps, memberChanges, injected, events, failed } =
+    totals;
   const verdict = failed.length === 0 ? "all held" : `FAILED: ${failed.join(" ")}`;
   return `${seeds} seeds in ${(totals.elapsedMs / 1_000).toFixed(1)} s: ` +
     `${(virtualMs / HOUR_MS).toFixed(2)} virtual hours, ${published} messages published, ` +
-    `${delivered} delivered, ${gaps} gaps, ${injected} faults injected, ${events} events; ${verdict}`;
+    `${delivered} delivered, ${gaps} gaps, ${memberChanges} changes of members told, ` +
+    `${injected} faults injected, ${events} events; ${verdict}`;
 }

@@ -61,8 +61,8 @@ export class World {
   /** Adds a client, which begins at once. */
   addClient(): SimulatedClient {
     const name = `client ${this.clients.length + 1}`;
-    const { client, channels } = this.options;
-    const added = new SimulatedClient(name, this, this.#clientChance.split(), client, channels);
+    const { client } = this.options;
+    const added = new SimulatedClient(name, this, this.#clientChance.split(), client, this.options);
     this.clients.push(added);
     return added;
   }
@@ -70,7 +70,7 @@ export class World {
   /** Adds a client that stays at one node and does nothing by itself. */
   addProbe(process: Process): void {
     const name = `probe ${process.name}`;
-    const { client, channels } = this.options;
+    const { client } = this.options;
     const { schedule, history, trace } = this;
     const world = {
       schedule,
@@ -78,7 +78,8 @@ export class World {
       trace,
       openProcesses: () => process.isOpen ? [process] : [],
     };
-    const probe = new SimulatedClient(name, world, this.#clientChance.split(), client, channels);
+    const chance = this.#clientChance.split();
+    const probe = new SimulatedClient(name, world, chance, client, this.options);
     probe.calm();
     this.clients.push(probe);
   }

@@ -96,8 +96,9 @@ async function run(flags: Flags): Promise<void> {
     ...(flags.redis === undefined ? [] : [`Redis channel ${flags.redisChannel}`]),
   ];
   const text = `${flags.name} listens on ${url}, ${ways.join(", ")}, node ${node}`;
-  print(flags, { event: "listening", url, port, clusterPort, node }, text);
+  // Whoever reads that it listens may end it at once.
   endOnSignal(flags, { presence, cluster }, server);
+  print(flags, { event: "listening", url, port, clusterPort, node }, text);
 }
 
 interface Backplanes {

@@ -14,6 +14,8 @@ export type TcpErrorCode =
   | "reset"
   /** No answer within the time limit. */
   | "timed_out"
+  /** The attempt was taken back, as nobody waits for it any more. */
+  | "cancelled"
   /** No way to the host (EHOSTUNREACH, ENETUNREACH). */
   | "unreachable"
   /** The name has no address. */

@@ -29,6 +29,8 @@ export interface TcpTls {
 export interface TcpConnectOptions {
   /** Time limit for the connection and its TLS handshake, in ms. */
   readonly timeoutMs: number;
+  /** Takes the attempt back when it aborts. Ignored once the connection is open. */
+  readonly signal?: AbortSignal | undefined;
   /** Speak TLS. */
   readonly tls?: TcpTls | undefined;
 }
@@ -99,7 +101,8 @@ export interface Tcp {
   /**
    * Opens a connection. Resolves after `open` was called.
    *
-   * Rejects with a `TcpError` when it cannot connect, and never later than the time limit.
+   * Rejects with a `TcpError` when it cannot connect, never later than the time limit, and at
+   * once when it is taken back.
    */
   connect(address: TcpAddress, options: TcpConnectOptions, open: TcpOpen): Promise<void>;
   /**

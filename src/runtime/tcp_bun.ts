@@ -1,4 +1,5 @@
 import { TcpError } from "../errors.ts";
+import { limitConnect } from "./connect_limit.ts";
 import type {
   Tcp,
   TcpAddress,
@@ -78,7 +79,7 @@ export const tcp: Tcp = {
       let settled = false;
       const settle = (): void => {
         settled = true;
-        clearTimeout(timer);
+        lift();
       };
       const failed = (error: unknown): void => {
         // What comes first is why: to destroy the socket is to hear of a failed handshake.
@@ -87,13 +88,12 @@ export const tcp: Tcp = {
         reject(toTcpError(action, error, options.tls === undefined ? "failed" : "tls_failed"));
         connection?.destroy();
       };
-      const late = new TcpError("timed_out", `Cannot ${action}: ${options.timeoutMs} ms are over`);
-      const timer = setTimeout(failed, options.timeoutMs, late);
+      const lift = limitConnect(action, options, failed);
       dial(address, options.tls, {
         failed,
         connected: (arrived) => {
           connection = arrived;
-          // Bun cannot take back a dial: one that comes through after the time limit ends here.
+          // Bun cannot take back a dial: one that comes through all the same ends here.
           if (settled) connection.destroy();
         },
         ready: (arrived) => {

@@ -1,4 +1,4 @@
-import { TcpError } from "../errors.ts";
+import { limitConnect } from "./connect_limit.ts";
 import type {
   Tcp,
   TcpAddress,
@@ -30,7 +30,7 @@ type DenoServer = Deno.TcpListener | Deno.UnixListener;
 export const tcp: Tcp = {
   async connect(address: TcpAddress, options: TcpConnectOptions, open: TcpOpen): Promise<void> {
     if (options.tls !== undefined) return (await loadTls()).connect(address, options, open);
-    const socket = await dial(address, options.timeoutMs);
+    const socket = await dial(address, options);
     new DenoConnection(socket).start(open);
   },
 
@@ -52,11 +52,10 @@ async function loadTls(): Promise<Tcp> {
   return (await import("./tcp_node.ts")).tcp;
 }
 
-async function dial(address: TcpAddress, timeoutMs: number): Promise<DenoSocket> {
+async function dial(address: TcpAddress, options: TcpConnectOptions): Promise<DenoSocket> {
   const action = `connect to ${formatAddress(address)}`;
   const abort = new AbortController();
-  const late = new TcpError("timed_out", `Cannot ${action}: ${timeoutMs} ms are over`);
-  const timer = setTimeout(() => abort.abort(late), timeoutMs);
+  const lift = limitConnect(action, options, (error) => abort.abort(error));
   try {
     if ("path" in address) return await Deno.connect({ transport: "unix", path: address.path });
     const { hostname, port } = address;
@@ -64,7 +63,7 @@ async function dial(address: TcpAddress, timeoutMs: number): Promise<DenoSocket>
   } catch (error) {
     throw toTcpError(action, error, "failed");
   } finally {
-    clearTimeout(timer);
+    lift();
   }
 }
 

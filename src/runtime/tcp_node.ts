@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
-import { TcpError } from "../errors.ts";
+import { limitConnect } from "./connect_limit.ts";
 import type {
   Tcp,
   TcpAddress,
@@ -24,12 +24,11 @@ export const tcp: Tcp = {
     const fallback = options.tls === undefined ? "failed" : "tls_failed";
     return new Promise<void>((resolve, reject) => {
       const socket = dial(address, options.tls);
-      const late = new TcpError("timed_out", `Cannot ${action}: ${options.timeoutMs} ms are over`);
-      const timer = setTimeout(() => socket.destroy(late), options.timeoutMs);
-      socket.once("close", () => clearTimeout(timer));
+      const lift = limitConnect(action, options, (error) => socket.destroy(error));
+      socket.once("close", lift);
       socket.once("error", reject);
       socket.once(options.tls === undefined ? "connect" : "secureConnect", () => {
-        clearTimeout(timer);
+        lift();
         socket.removeAllListeners("error");
         attach(socket, open);
         resolve();

@@ -55,6 +55,33 @@ function testRefusals(name: string, tcp: Tcp): void {
     await deaf.close();
   });
 
+  test(`${name} takes back a dial at once, and says so`, async () => {
+    const deaf = await createDeafPort();
+    const start = performance.now();
+    const abort = new AbortController();
+    const { signal } = abort;
+    const dialled = tcp.connect({ ...LOCAL, port: deaf.port }, { ...SLOW, signal }, side());
+    abort.abort();
+    await rejects(dialled, isError("cancelled"));
+    const again = tcp.connect({ ...LOCAL, port: deaf.port }, { ...SLOW, signal }, side());
+    await rejects(again, isError("cancelled"));
+    ok(performance.now() - start < 1_000);
+    await deaf.close();
+  });
+
+  test(`${name} keeps a connection whose dial is taken back too late`, async () => {
+    const listener = await tcp.listen(LOCAL, {}, side(ECHO));
+    const abort = new AbortController();
+    const made: Side[] = [];
+    const open = side({}, (opened) => made.push(opened));
+    await tcp.connect({ ...LOCAL, port: listener.port }, { ...SLOW, signal: abort.signal }, open);
+    abort.abort();
+    made[0]!.connection.write(Uint8Array.of(1));
+    await made[0]!.receives(1);
+    made[0]!.connection.destroy();
+    await listener.close();
+  });
+
   test(`${name} says "address_in_use" for a port that is taken`, async () => {
     const listener = await tcp.listen(LOCAL, {}, side());
     const address = { ...LOCAL, port: listener.port };

@@ -2,6 +2,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { TestClient } from "../support/client.ts";
+import { createDeafPort } from "../support/deaf_port.ts";
 import { LinkCutter } from "../support/link_cutter.ts";
 import {
   type DemoNode,
@@ -197,6 +198,21 @@ test("SIGTERM says goodbye to peers and clients, and ends within 2 s, whoever el
     await a.process.event("peerdisconnected", { peer: b.node, reason: "left" });
     for (const socket of unfinished) socket.destroy();
   });
+});
+
+test("SIGTERM ends a node within 2 s although it dials one that never answers", async () => {
+  const deaf = await createDeafPort();
+  try {
+    await withProcesses(async (start) => {
+      const node = await startDemoNode(start, { name: "a", peers: [deaf.port] });
+      const toldAt = performance.now();
+      node.process.kill("SIGTERM");
+      deepStrictEqual(await node.process.exited, { code: 0, signal: null });
+      ok(performance.now() - toldAt < 2_000);
+    });
+  } finally {
+    await deaf.close();
+  }
 });
 
 test("P9: readyz is 503 until a peer is connected and when it is gone, healthz is always 200", async () => {

@@ -60,6 +60,8 @@ class MeshBackplane implements Mesh {
   #handler: BackplaneHandler | undefined;
   #emptied: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
+  /** Takes back what is dialled when it stops. */
+  readonly #stopping = new AbortController();
   #isStopping = false;
 
   constructor(settings: MeshSettings) {
@@ -126,6 +128,7 @@ class MeshBackplane implements Mesh {
     await this.#listener?.close();
     this.#drive?.feed({ kind: "leave" });
     this.#drive?.stop();
+    this.#stopping.abort();
     if (this.#connections.size === 0) return;
     await new Promise<void>((resolve) => {
       const cancel = systemClock.setTimer(GOODBYE_MS, () => {
@@ -217,8 +220,9 @@ class MeshBackplane implements Mesh {
   async #dial(place: DialPlace, address: string): Promise<void> {
     const { connectTimeoutMs: timeoutMs } = this.#settings;
     const tls = this.#settings.tls && { serverName: place.serverName, ...this.#settings.tls };
+    const { signal } = this.#stopping;
     try {
-      await this.#tcp!.connect(place, { timeoutMs, tls }, (connection) => {
+      await this.#tcp!.connect(place, { timeoutMs, tls, signal }, (connection) => {
         return this.#open(connection, address);
       });
     } catch (cause) {

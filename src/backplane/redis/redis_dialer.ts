@@ -18,6 +18,8 @@ export class RedisDialer {
   readonly #connections = new Map<number, TcpConnection>();
   readonly #feed: (input: DialerInput) => void;
   #emptied: (() => void) | undefined;
+  /** Takes back what is dialled when it ends. */
+  readonly #ending = new AbortController();
   #isEnded = false;
 
   /** Starts without connections. `feed` takes what happens, and MUST NOT throw. */
@@ -30,7 +32,10 @@ export class RedisDialer {
     const { address, tls, timeoutMs } = target;
     try {
       const tcp = await loadTcp();
-      await tcp.connect(address, { timeoutMs, tls }, (opened) => this.#open(connection, opened));
+      const { signal } = this.#ending;
+      await tcp.connect(address, { timeoutMs, tls, signal }, (opened) => {
+        return this.#open(connection, opened);
+      });
     } catch (cause) {
       if (!this.#isEnded) this.#feed({ kind: "dial_failed", connection, cause });
     }
@@ -58,6 +63,7 @@ export class RedisDialer {
    */
   async end(limitMs: Millis): Promise<void> {
     this.#isEnded = true;
+    this.#ending.abort();
     if (this.#connections.size === 0) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => {

@@ -46,6 +46,9 @@ const HELP = `One Chorus node.
 // Below it a busy machine's pauses look like death.
 const NODE_TIMEOUT_MS_MIN = 500;
 
+/** How long it waits to end by itself. */
+const EXIT_MS = 1_000;
+
 interface Flags {
   readonly port: number;
   readonly host: string;
@@ -177,6 +180,8 @@ function endOnSignal(
     await presence.stop();
     print(flags, { event: "stopped" }, "stopped");
     process.exitCode = 0;
+    // It ends by itself, unless this is Bun, which cannot take back a dial that nobody answers.
+    setTimeout(() => process.exit(), EXIT_MS).unref();
     process.removeListener("SIGINT", onSignal);
     process.removeListener("SIGTERM", onSignal);
   };

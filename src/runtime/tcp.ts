@@ -29,7 +29,10 @@ export interface TcpTls {
 export interface TcpConnectOptions {
   /** Time limit for the connection and its TLS handshake, in ms. */
   readonly timeoutMs: number;
-  /** Takes the attempt back when it aborts. Ignored once the connection is open. */
+  /**
+   * Takes the attempt back when it aborts. Ignored once the connection is open. On Bun the system
+   * goes on trying unheard, for two minutes at the most, and that keeps the process alive.
+   */
   readonly signal?: AbortSignal | undefined;
   /** Speak TLS. */
   readonly tls?: TcpTls | undefined;

@@ -130,9 +130,9 @@ export class PresenceNode<Watcher>
       case "peer_down":
         return this.#lose(input.node, input.hasLeft);
       case "farewell":
-        return this.#sayFarewell(input.lingerMs, now);
+        return this.#sayFarewell(input.lingerMs);
       case "stop":
-        this.#sayFarewell(input.lingerMs, now);
+        this.#sayFarewell(input.lingerMs);
         return this.#sayGoodbye();
       case "detach":
         for (const node of [...this.#peers.keys()]) this.#lose(node, false);
@@ -181,10 +181,11 @@ export class PresenceNode<Watcher>
   }
 
   #meet(node: NodeId): void {
-    this.#orphans.get(node)?.clear();
-    this.#orphans.delete(node);
     if (!this.#peers.has(node)) {
-      this.#peers.set(node, new PresencePeer(new PresenceCopy(node, this.#roster)));
+      // Whatever else it left behind, it will say so itself.
+      const copy = this.#orphans.get(node) ?? new PresenceCopy(node, this.#roster);
+      this.#orphans.delete(node);
+      this.#peers.set(node, new PresencePeer(copy));
     }
     this.#tell();
     // It may have missed anything, and asks if it has.
@@ -200,12 +201,13 @@ export class PresenceNode<Watcher>
     if (copy.size > 0) this.#orphans.set(node, copy);
   }
 
-  #sayFarewell(lingerMs: Millis, now: Millis): void {
+  // The connections may well be there still, so that here nothing changes.
+  #sayFarewell(lingerMs: Millis): void {
     const { copy } = this.#log;
     if (lingerMs > 0) {
-      for (const entry of [...copy]) {
+      for (const entry of copy) {
         if (entry.connection === 0 || copy.lingering.has(entry)) continue;
-        this.#log.linger(entry, lingerMs, now);
+        this.#log.leaveBehind(entry, lingerMs);
       }
     }
     this.#tell();

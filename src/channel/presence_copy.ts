@@ -9,7 +9,10 @@ export class PresenceCopy {
   node: NodeId;
   /** The version up to which it is known without a hole. */
   version = 0;
-  /** Entries whose connection has ended and that are kept for a while, and until when. */
+  /**
+   * Entries whose connection has ended and that are kept for a while, and until when: in the order
+   * in which they are to go, where that is this node's to decide.
+   */
   readonly lingering: Map<PresenceEntry, Millis> = new Map();
   readonly #roster: Roster;
   readonly #slots: (PresenceEntry | undefined)[] = [];
@@ -74,9 +77,13 @@ export class PresenceCopy {
     if (entry.slot === this.#slots.length - 1) this.#trim();
   }
 
-  /** Removes all entries but those that linger. */
+  /** Removes all entries but those that linger, whose times are this node's to watch from now on. */
   purge(): void {
     for (const entry of [...this]) if (!this.lingering.has(entry)) this.drop(entry);
+    // A piece tells them by their slots.
+    const byTime = [...this.lingering].sort(([, left], [, right]) => left - right);
+    this.lingering.clear();
+    for (const [entry, until] of byTime) this.lingering.set(entry, until);
   }
 
   /** Removes all entries. */
@@ -85,7 +92,7 @@ export class PresenceCopy {
     this.purge();
   }
 
-  /** The first of the entries that linger: when it is to go, as far as it is the oldest. */
+  /** When the first of the entries that linger is to go. */
   get lingersUntil(): Millis | undefined {
     if (this.lingering.size === 0) return undefined;
     return this.lingering.values().next().value;

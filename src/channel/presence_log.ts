@@ -111,6 +111,11 @@ export class PresenceLog {
   linger(entry: PresenceEntry, lingerMs: Millis, now: Millis): void {
     this.#disconnect(entry);
     this.copy.lingering.set(entry, now + lingerMs);
+    this.leaveBehind(entry, lingerMs);
+  }
+
+  /** An entry is to stay with the others for a while, whatever they hear of this node. */
+  leaveBehind(entry: PresenceEntry, lingerMs: Millis): void {
     this.#ops.push({ kind: "linger", version: ++this.#clock, slot: entry.slot, lingerMs });
   }
 

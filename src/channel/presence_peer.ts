@@ -157,7 +157,8 @@ export class PresencePeer {
     const { copy } = this;
     let entry = copy.at(wanted.slot);
     if (entry !== undefined && isSameConnection(entry, wanted)) {
-      if (entry.version !== wanted.version) copy.change(entry, wanted.meta, wanted.version);
+      const isSame = entry.version === wanted.version && entry.meta === wanted.meta;
+      if (!isSame) copy.change(entry, wanted.meta, wanted.version);
     } else entry = copy.put(wanted.channel, wanted);
     if (wanted.lingerMs === undefined) copy.lingering.delete(entry);
     else copy.lingering.set(entry, now + wanted.lingerMs);

@@ -42,7 +42,8 @@ interface Watched<Watcher> {
   readonly counts: Set<Watcher>;
   /** Members that something happened to in this tick, and whether they were there before it. */
   touched: Map<string, boolean>;
-  toldCount: number;
+  /** What all who count were told last; `undefined` if it was not the same. */
+  toldCount: number | undefined;
   toldAt: Millis;
 }
 
@@ -78,12 +79,16 @@ export class PresenceWatchers<Watcher> {
     let watched = this.#channels.get(channel);
     if (watched === undefined) {
       if (mode === undefined) return;
-      this.#channels.set(channel, watched = createWatched(this.#roster.count(channel)));
+      this.#channels.set(channel, watched = createWatched());
     }
     watched.changes.delete(watcher);
     watched.counts.delete(watcher);
     if (mode === "changes") watched.changes.add(watcher);
-    if (mode === "count") watched.counts.add(watcher);
+    if (mode === "count") {
+      watched.counts.add(watcher);
+      // What the newcomer was told is not what the others were: the next count is told to all.
+      watched.toldCount = undefined;
+    }
     if (watched.changes.size > 0 || watched.counts.size > 0) return;
     this.#channels.delete(channel);
     this.#dirty.delete(channel);
@@ -140,12 +145,12 @@ export class PresenceWatchers<Watcher> {
   }
 }
 
-function createWatched<Watcher>(count: number): Watched<Watcher> {
+function createWatched<Watcher>(): Watched<Watcher> {
   return {
     changes: new Set(),
     counts: new Set(),
     touched: new Map(),
-    toldCount: count,
+    toldCount: undefined,
     toldAt: -Infinity,
   };
 }

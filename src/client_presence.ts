@@ -261,6 +261,7 @@ function codeOf(code: PresenceErrorCode): ErrorCode {
       return "unsupported";
     case "channel_full":
     case "not_joined":
+    case "cancelled":
       return code;
   }
 }

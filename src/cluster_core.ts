@@ -123,6 +123,7 @@ export class ClusterCore {
     }
     presence.attach(this.#node, this.#createPresenceUplink());
     this.#presence = presence;
+    for (const { id } of this.peers()) presence.peerUp(id);
   }
 
   /** Starts to perform what the machine decides: what it has decided so far, first. */

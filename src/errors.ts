@@ -240,6 +240,8 @@ export type PresenceErrorCode =
   | "meta_too_large"
   /** The connection is not in the channel as this member. */
   | "not_joined"
+  /** It left, or its connection ended, before the application had decided to admit it. */
+  | "cancelled"
   /** Presence was stopped. */
   | "stopped";
 

@@ -39,9 +39,15 @@ export interface MemberConnection {
  */
 export function encodeMeta(meta: unknown): string {
   if (meta === undefined) return "";
-  const text = JSON.stringify(meta);
+  const expected = "Cannot take metadata: expected a JSON value";
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(meta);
+  } catch (cause) {
+    throw new TypeError(`${expected}, received what cannot be written as JSON`, { cause });
+  }
   if (text !== undefined) return text;
-  throw new TypeError(`Cannot take metadata: expected a JSON value, received ${typeof meta}`);
+  throw new TypeError(`${expected}, received ${typeof meta}`);
 }
 
 /** Metadata from its JSON text; `undefined` for none. */

@@ -6,7 +6,8 @@ import { createNodeId, type NodeId } from "./core/node.ts";
 import { PresenceError } from "./errors.ts";
 import { PresenceEvent, TypedEventTarget } from "./events.ts";
 import { encodeMeta, Member, type MemberConnection, parseMeta, requireName } from "./member.ts";
-import { requireInteger } from "./options.ts";
+import { requireInteger, requireKnown } from "./options.ts";
+import { PendingJoins } from "./pending_joins.ts";
 import { type AdmitRequest, type Admitted, PresenceCore } from "./presence_core.ts";
 import { createAdmit, type PresenceOptions, resolvePresenceOptions } from "./presence_options.ts";
 import { systemClock } from "./runtime/clock.ts";
@@ -65,8 +66,9 @@ export class PresenceChanges implements AsyncIterable<PresenceEvent>, Disposable
         ? changes
         : changes.filter((change) => change.channel === channel);
       this.#queue.push(wanted.map(toEvent));
-    });
+    }, () => this.close());
     this.#queue = new BoundedQueue(queueChangesMax, ignore);
+    if (core.isStopped) this.close();
   }
 
   /** Changes that had to go because nobody read them in time. */
@@ -115,7 +117,9 @@ export class Presence extends TypedEventTarget<PresenceEvents> implements AsyncD
   }
   readonly #core: PresenceCore;
   readonly #connections = new Map<string, number>();
+  readonly #pending = new PendingJoins();
   #isListenedTo = false;
+  #stopped: Promise<void> | undefined;
 
   /**
    * Makes presence for this process.
@@ -138,7 +142,7 @@ export class Presence extends TypedEventTarget<PresenceEvents> implements AsyncD
 
   /**
    * Whether this node is cut off from the others, so that the roster is what it last knew. Nobody
-   * is purged for that.
+   * is purged for that. After `stop` it is always so.
    */
   get stale(): boolean {
     return this.#core.isStale;
@@ -151,18 +155,26 @@ export class Presence extends TypedEventTarget<PresenceEvents> implements AsyncD
    * @param channel 1 to 255 bytes of UTF-8 without control characters.
    * @param member Who: the same bounds as for a channel.
    * @returns The member as it was admitted.
-   * @throws {TypeError} If the channel or the member is no name, or the metadata no JSON.
-   * @throws {PresenceError} `refused`, `channel_full`, `node_full`, `meta_too_large` or `stopped`.
+   * @throws {TypeError} If the channel or the member is no name, the metadata no JSON, or an option
+   *     is unknown.
+   * @throws {PresenceError} `refused`, `channel_full`, `node_full`, `meta_too_large` or `stopped`;
+   *     `cancelled` if it left or its connection ended before it was admitted.
    */
   async join(channel: string, member: string, options: JoinOptions = {}): Promise<Member> {
     requireName("channel", channel);
     requireName("member", member);
+    requireKnown("join", options, ["meta", "connection"]);
     const meta = encodeMeta(options.meta);
     const decision = this.#admit({ action: "join", channel, member, meta, identity: undefined });
-    const admitted = decision instanceof Promise ? await decision : decision;
-    const connection = this.#connectionOf(options.connection);
-    this.#core.join({ connection, channel, member: admitted.member }, admitted.meta);
-    return new Member(admitted.member, admitted.meta);
+    if (!(decision instanceof Promise)) return this.#join(channel, decision, options.connection);
+    const join = this.#pending.add({ channel, member, connection: options.connection });
+    try {
+      const admitted = await decision;
+      this.#pending.confirm(join);
+      return this.#join(channel, admitted, options.connection);
+    } finally {
+      this.#pending.remove(join);
+    }
   }
 
   /**
@@ -180,6 +192,7 @@ export class Presence extends TypedEventTarget<PresenceEvents> implements AsyncD
   ): Promise<void> {
     requireName("channel", channel);
     requireName("member", member);
+    requireKnown("update", options, ["connection"]);
     const request = { channel, member, meta: encodeMeta(meta), identity: undefined };
     const decision = this.#admit({ action: "update", ...request });
     const admitted = decision instanceof Promise ? await decision : decision;
@@ -188,28 +201,29 @@ export class Presence extends TypedEventTarget<PresenceEvents> implements AsyncD
   }
 
   /**
-   * A member leaves a channel.
+   * A member leaves a channel. A join of it that still waits to be admitted is called off.
    *
    * @returns Whether the connection was there as this member.
    */
   leave(channel: string, member: string, options: ConnectionOptions = {}): boolean {
     const { connection } = options;
+    this.#pending.leave({ channel, member, connection });
     const membership = { connection: this.#known(connection), channel, member };
     const wasThere = this.#core.hasJoined(membership);
     if (!wasThere) return false;
     this.#core.leave(membership);
-    if (connection !== undefined && !this.#core.isInUse(membership.connection)) {
-      this.#connections.delete(connection);
-    }
+    this.#forgetUnused(connection, membership.connection);
     return true;
   }
 
   /**
-   * A connection has ended: its members leave all their channels, after the grace period.
+   * A connection has ended: its members leave all their channels, after the grace period. What it
+   * still waits to be admitted to is called off.
    *
    * @param connection Its name, as given to `join`.
    */
   disconnect(connection: string): void {
+    this.#pending.disconnect(connection);
     const known = this.#connections.get(connection);
     if (known === undefined) return;
     this.#connections.delete(connection);
@@ -253,10 +267,12 @@ export class Presence extends TypedEventTarget<PresenceEvents> implements AsyncD
    * Follows what changes from now on, in one channel or in all, to iterate over it.
    *
    * @param channel Default: all channels.
-   * @throws {TypeError} If the channel is no name.
+   * @throws {TypeError | RangeError} If the channel is no name, or an option is unknown or out of
+   *     bounds.
    */
   changes(channel?: string, options: ChangesOptions = {}): PresenceChanges {
     if (channel !== undefined) requireName("channel", channel);
+    requireKnown("changes", options, ["queueChangesMax"]);
     const { queueChangesMax = 10_000 } = options;
     requireInteger("changes", "queueChangesMax", queueChangesMax, { min: 1, max: 1e9 });
     return new PresenceChanges(this.#core, channel, queueChangesMax);
@@ -269,11 +285,11 @@ export class Presence extends TypedEventTarget<PresenceEvents> implements AsyncD
 
   /**
    * Ends it: nobody can join any more, and for the other nodes the members of this one are gone,
-   * those of clients after the grace period. Idempotent.
+   * those of clients after the grace period. Whoever follows changes comes to their end. Idempotent.
    */
   stop(): Promise<void> {
-    this.#core.stop();
-    return Promise.resolve();
+    this.#stopped ??= this.#end();
+    return this.#stopped;
   }
 
   /** The same as `stop`. */
@@ -307,12 +323,41 @@ export class Presence extends TypedEventTarget<PresenceEvents> implements AsyncD
     });
   }
 
+  async #end(): Promise<void> {
+    // Whoever calls from a listener is inside an output, and the others of its batch come first.
+    await undefined;
+    this.#core.stop();
+  }
+
+  #join(channel: string, admitted: NonNullable<Admitted>, name: string | undefined): Member {
+    const { member, meta } = admitted;
+    const connection = this.#connectionOf(name);
+    try {
+      this.#core.join({ connection, channel, member }, meta);
+    } finally {
+      this.#forgetUnused(name, connection);
+    }
+    return new Member(member, meta);
+  }
+
   #admit(request: AdmitRequest): NonNullable<Admitted> | Promise<NonNullable<Admitted>> {
     const { admit } = this.#core;
     if (admit === undefined) return { member: request.member, meta: request.meta };
-    const admitted = admit(request);
-    if (admitted instanceof Promise) return admitted.then((each) => requireAdmitted(each, request));
-    return requireAdmitted(admitted, request);
+    const fail = (cause: unknown): never => {
+      throw refusal(request, "the application could not decide", cause);
+    };
+    let admitted: Admitted | Promise<Admitted>;
+    try {
+      admitted = admit(request);
+    } catch (error) {
+      return fail(error);
+    }
+    if (!(admitted instanceof Promise)) return requireAdmitted(admitted, request);
+    return admitted.then((each) => requireAdmitted(each, request), fail);
+  }
+
+  #forgetUnused(name: string | undefined, connection: number): void {
+    if (name !== undefined && !this.#core.isInUse(connection)) this.#connections.delete(name);
   }
 
   #connectionOf(name: string | undefined): number {
@@ -331,8 +376,12 @@ export class Presence extends TypedEventTarget<PresenceEvents> implements AsyncD
 
 function requireAdmitted(admitted: Admitted, request: AdmitRequest): NonNullable<Admitted> {
   if (admitted !== undefined) return admitted;
+  throw refusal(request, "the application refuses it");
+}
+
+function refusal(request: AdmitRequest, reason: string, cause?: unknown): PresenceError {
   const who = `${JSON.stringify(request.member)} to ${JSON.stringify(request.channel)}`;
-  throw new PresenceError("refused", `Cannot admit ${who}: the application refuses it`);
+  return new PresenceError("refused", `Cannot admit ${who}: ${reason}`, { cause });
 }
 
 function toEvent({ kind, channel, member, meta }: PresenceChange): PresenceEvent {

@@ -82,7 +82,8 @@ export class PresenceCore {
   readonly settings: PresenceSettings;
   readonly #machine: PresenceNode<PresenceWatcher>;
   readonly #drive: Drive<PresenceInput<PresenceWatcher>>;
-  readonly #observers = new Set<(changes: readonly PresenceChange[]) => void>();
+  /** Who is told of changes, and what is called when there are none any more. */
+  readonly #observers = new Map<(changes: readonly PresenceChange[]) => void, () => void>();
   readonly #clock: Clock;
   #node: NodeId;
   #uplink: PresenceUplink | undefined;
@@ -114,9 +115,9 @@ export class PresenceCore {
     return this.#clock;
   }
 
-  /** Whether the roster may lack what happened elsewhere, as this node is cut off. */
+  /** Whether the roster may lack what happened elsewhere, as this node is cut off or it is over. */
   get isStale(): boolean {
-    return this.#uplink?.isStale ?? false;
+    return this.#isStopped || (this.#uplink?.isStale ?? false);
   }
 
   /** Who is there, to read. */
@@ -134,9 +135,12 @@ export class PresenceCore {
     return ++this.#connections;
   }
 
-  /** Calls back with what changes, as it does. Returns how to undo it. */
-  observe(observer: (changes: readonly PresenceChange[]) => void): () => void {
-    this.#observers.add(observer);
+  /** Calls back with what changes, as it does, until it is over. Returns how to undo it. */
+  observe(
+    observer: (changes: readonly PresenceChange[]) => void,
+    ended: () => void = () => {},
+  ): () => void {
+    this.#observers.set(observer, ended);
     return () => void this.#observers.delete(observer);
   }
 
@@ -232,13 +236,19 @@ export class PresenceCore {
     this.#drive.feed({ kind: "farewell", lingerMs: this.settings.graceMs });
   }
 
-  /** Ends all of it. */
+  /** Whether it is over. */
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
+  /** Ends all of it. Not to be called while an output is performed: the last ones would be lost. */
   stop(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
     this.#drive.feed({ kind: "stop", lingerMs: this.settings.graceMs });
     this.#drive.stop();
     this.#uplink = undefined;
+    for (const ended of [...this.#observers.values()]) ended();
     this.#observers.clear();
   }
 
@@ -271,7 +281,7 @@ export class PresenceCore {
   #perform(output: PresenceOutput<PresenceWatcher>): void {
     switch (output.kind) {
       case "changes":
-        for (const observer of this.#observers) observer(output.changes);
+        for (const observer of this.#observers.keys()) observer(output.changes);
         return;
       case "push": {
         const delivery = new PresenceDelivery(output.channel, output.count, output);

@@ -17,8 +17,8 @@ export interface JoinRequest {
 }
 
 /**
- * `false` refuses. Anything else lets in: an object with other values for what is to be different,
- * such as `{ member: identity.name }`, or `true`.
+ * `true` lets in, and so does an object with other values for what is to be different, such as
+ * `{ member: identity.name }`. Anything else refuses.
  */
 export type JoinDecision = boolean | { readonly member?: string; readonly meta?: unknown };
 
@@ -26,7 +26,8 @@ export type JoinDecision = boolean | { readonly member?: string; readonly meta?:
 export interface PresenceOptions {
   /**
    * How long the members of a connection that has ended stay, in ms, so that a page reload is no
-   * leave and join, nor is a move to another node when this one drains. Up to an hour.
+   * leave and join, nor is a move to another node when this one drains. Up to an hour. Whoever has
+   * moved and then leaves is gone when the time of the earlier connection is over, too.
    *
    * Higher forgives longer interruptions, and shows for so long who is gone already. A node that
    * dies takes its members with it all the same.
@@ -49,13 +50,14 @@ export interface PresenceOptions {
   readonly metaBytesMax?: number;
   /**
    * Asked before anybody joins or has other metadata, client or server code: it accepts, refuses or
-   * rewrites. Where it throws, the request is refused.
+   * rewrites. Where it throws, the request is refused. What a client says behind it waits until it
+   * has decided.
    *
    * Without it, a client may join under any name.
    *
    * @default {everybody is let in as they are}
    */
-  readonly admit?: (request: JoinRequest) => JoinDecision | Promise<JoinDecision>;
+  readonly admit?: (request: JoinRequest) => JoinDecision | PromiseLike<JoinDecision>;
 }
 
 const KNOWN_OPTIONS = ["graceMs", "membersMax", "metaBytesMax", "admit"] as const;
@@ -79,15 +81,22 @@ export function resolvePresenceOptions(options: PresenceOptions): PresenceSettin
 export function createAdmit(ask: NonNullable<PresenceOptions["admit"]>): Admit {
   return (request) => {
     const decision = ask({ ...request, meta: parseMeta(request.meta) });
-    return decision instanceof Promise
-      ? decision.then((each) => apply(each, request))
+    return isPromise(decision)
+      ? Promise.resolve(decision).then((each) => apply(each, request))
       : apply(decision, request);
   };
 }
 
+// Of any kind: one that were not awaited would let everybody in.
+function isPromise(
+  decision: JoinDecision | PromiseLike<JoinDecision>,
+): decision is PromiseLike<JoinDecision> {
+  return typeof (decision as Partial<PromiseLike<JoinDecision>> | null)?.then === "function";
+}
+
 function apply(decision: JoinDecision, { member, meta }: AdmitRequest): Admitted {
-  if (decision === false) return undefined;
-  if (typeof decision !== "object" || decision === null) return { member, meta };
+  if (decision === true) return { member, meta };
+  if (typeof decision !== "object" || decision === null) return undefined;
   if (decision.member !== undefined) requireName("member", decision.member);
   return {
     member: decision.member ?? member,

@@ -2,6 +2,7 @@ import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert/s
 import { test } from "node:test";
 import { type Mesh, mesh } from "../src/backplane/mesh/mesh_backplane.ts";
 import { Cluster } from "../src/cluster.ts";
+import type { PresenceError } from "../src/errors.ts";
 import type { PresenceEvent } from "../src/events.ts";
 import { Presence } from "../src/presence.ts";
 import type { PresenceOptions } from "../src/presence_options.ts";
@@ -305,4 +306,172 @@ test("events come with what they tell, typed", async () => {
   await presence.join("room", "ann", { meta: { a: 1 } });
   const { type, channel, member, meta } = await joined;
   deepStrictEqual([type, channel, member, meta], ["join", "room", "ann", { a: 1 }]);
+});
+
+test("a join that waits to be admitted is called off when its connection ends, or it leaves", async () => {
+  const admissions: (() => void)[] = [];
+  const presence = new Presence({
+    admit: () => new Promise((resolve) => admissions.push(() => resolve(true))),
+  });
+  const calledOff = { name: "PresenceError", code: "cancelled" };
+  const ended = rejects(presence.join("room", "ann", { connection: "1" }), calledOff);
+  presence.disconnect("1");
+  const left = rejects(presence.join("room", "bob", { connection: "2" }), calledOff);
+  presence.leave("room", "bob", { connection: "2" });
+  const withoutConnection = rejects(presence.join("room", "cid"), calledOff);
+  presence.leave("room", "cid");
+  const again = presence.join("room", "ann", { connection: "1" });
+  for (const admit of admissions) admit();
+  await Promise.all([ended, left, withoutConnection, again]);
+  deepStrictEqual(membersOf({ presence }, "room"), ["ann"]);
+  await presence.stop();
+});
+
+test("only true or an object lets anybody in, whatever kind of promise it comes in", async () => {
+  const thenable = (value: unknown) => ({
+    then: (resolve: (value: unknown) => void) => resolve(value),
+  });
+  for (const no of [false, undefined, null, 0, "yes", Promise.resolve(), thenable(false)]) {
+    const presence = new Presence({ admit: () => no as boolean });
+    await rejects(presence.join("room", "eve"), { code: "refused" }, String(no));
+    strictEqual(presence.count("room"), 0);
+  }
+  for (const yes of [true, {}, Promise.resolve({}), thenable(true)]) {
+    const presence = new Presence({ admit: () => yes as boolean });
+    await presence.join("room", "ann");
+    strictEqual(presence.count("room"), 1);
+  }
+});
+
+test("an admit that throws or rejects refuses, and says why", async () => {
+  const error = new Error("thrown on purpose");
+  const admits: readonly PresenceOptions["admit"][] = [
+    () => {
+      throw error;
+    },
+    () => Promise.reject(error),
+    () => ({ member: "\n" }),
+  ];
+  for (const admit of admits) {
+    const presence = new Presence({ admit: admit! });
+    await rejects(presence.join("room", "ann"), (thrown: PresenceError) => {
+      strictEqual(thrown.code, "refused");
+      ok(thrown.cause !== undefined);
+      return true;
+    });
+    strictEqual(presence.count("room"), 0);
+  }
+});
+
+test("metadata that is no JSON is refused with the reason", async () => {
+  const circular: { self?: unknown } = {};
+  circular.self = circular;
+  const toJSON = () => {
+    throw new Error("thrown on purpose");
+  };
+  const presence = new Presence();
+  for (const meta of [circular, 1n, Symbol("meta"), () => {}, { toJSON }, { a: [1n] }]) {
+    await rejects(presence.join("room", "ann", { meta }), {
+      name: "TypeError",
+      message: /^Cannot take metadata: expected a JSON value, /,
+    });
+  }
+  strictEqual(presence.count("room"), 0);
+});
+
+test("names are taken as they are, up to their bounds", async () => {
+  const presence = new Presence();
+  const names = ["__proto__", "constructor", "ä", "a\u0308", "😀".repeat(63), "x".repeat(255), " "];
+  for (const name of names) await presence.join(name, name, { connection: name, meta: name });
+  for (const name of names) {
+    deepStrictEqual(presence.members(name).map((each) => each.toJSON()), [
+      { member: name, meta: name },
+    ]);
+    deepStrictEqual(presence.channelsOf(name), [name]);
+  }
+  for (
+    const name of ["", "x".repeat(256), "ä".repeat(128), "a\u0000", "\u007f", "\ud800", 1, null]
+  ) {
+    await rejects(presence.join("room", name as string), { name: "TypeError" });
+    await rejects(presence.join(name as string, "ann"), { name: "TypeError" });
+  }
+});
+
+test("metadata may have as many bytes as the limit says, and not one more", async () => {
+  const presence = new Presence();
+  await presence.join("room", "ann", { meta: "x".repeat(4_094) });
+  await presence.join("room", "bob", { meta: "ä".repeat(2_047) });
+  for (const meta of ["x".repeat(4_095), "ä".repeat(2_048)]) {
+    await rejects(presence.update("room", "ann", meta), { code: "meta_too_large" });
+  }
+  const none = new Presence({ metaBytesMax: 0 });
+  await none.join("room", "ann");
+  await rejects(none.update("room", "ann", null), { code: "meta_too_large" });
+});
+
+test("an option that nobody knows is refused", async () => {
+  const presence = new Presence();
+  await rejects(presence.join("room", "ann", { metadata: 1 } as object), { name: "TypeError" });
+  throws(() => presence.changes("room", { queueMax: 1 } as object), { name: "TypeError" });
+});
+
+test("presence that is stopped ends whoever follows it, and knows that it is stale", async () => {
+  const presence = new Presence();
+  const changes = presence.changes();
+  const seen: string[] = [];
+  const reading = (async () => {
+    for await (const { type } of changes) seen.push(type);
+  })();
+  await presence.join("room", "ann");
+  await presence.stop();
+  await reading;
+  deepStrictEqual(seen, ["join"]);
+  for await (const _change of presence.changes()) ok(false, "nothing changes any more");
+  strictEqual(presence.stale, true);
+});
+
+test("a listener may stop presence, and the others are told", async () => {
+  const a = await startNode("a");
+  const b = await startNode("b", [a]);
+  await b.presence.join("room", "bob");
+  await until(a.presence, () => a.presence.count("room") === 1);
+  b.presence.addEventListener("join", () => void b.presence.stop());
+  await b.presence.join("room", "cid");
+  await until(a.presence, () => a.presence.count("room") === 0);
+  await stopAll(a, b);
+});
+
+test("presence may be attached to a cluster that runs already", async () => {
+  const a = await startNode("a");
+  const backplane = mesh({ port: 0, peers: [`127.0.0.1:${a.mesh.port}`] });
+  const cluster = new Cluster(backplane, { name: "b" });
+  await cluster.start();
+  await cluster.whenReady();
+  await a.presence.join("room", "ann");
+  const presence = new Presence();
+  await presence.join("room", "bob");
+  cluster.attach(presence);
+  for (const each of [a.presence, presence]) await until(each, () => each.count("room") === 2);
+  presence.leave("room", "bob");
+  await until(a.presence, () => a.presence.count("room") === 1);
+  await cluster.stop();
+  await a.cluster.stop();
+});
+
+test("presence that a cluster has let go goes on alone, and may be attached to another", async () => {
+  const a = await startNode("a", [], { graceMs: 100 });
+  await a.presence.join("room", "ann", { connection: "1" });
+  await a.cluster.stop();
+  const b = await startNode("b");
+  const cluster = new Cluster(mesh({ port: 0, peers: [`127.0.0.1:${b.mesh.port}`] }), {
+    name: "c",
+  });
+  cluster.attach(a.presence);
+  await cluster.start();
+  await until(b.presence, () => b.presence.count("room") === 1);
+  strictEqual(b.presence.connections("room", "ann")[0]?.node, cluster.nodeId);
+  await a.presence.update("room", "ann", 2, { connection: "1" });
+  await until(b.presence, () => b.presence.get("room", "ann")?.meta === 2);
+  await cluster.stop();
+  await b.cluster.stop();
 });

@@ -12,15 +12,23 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { startDemoNode, withProcesses } from "../tests/support/process.ts";
+import { type RedisServer, withRedis } from "../tests/support/redis_server.ts";
 import type { RuntimeName } from "../tests/support/runtime_command.ts";
+import { SOCKET_IO_FRAMES, withSocketIo } from "./socket_io.ts";
 
 const FOLDER = join(tmpdir(), "chorus-bench");
 const LOAD = "wsload";
 const FLOOR = "floor";
 const START_TIME_LIMIT_MS = 10_000;
 
-/** What is measured: a runtime that runs two nodes of the demo, or two nodes of nats-server. */
-export type System = RuntimeName | "nats-server";
+/** What is measured: a runtime that runs two nodes of the demo, or two nodes of a peer. */
+export type System = RuntimeName | PeerName;
+
+/** Who is measured against: nats-server beside the mesh, Socket.IO with its adapter beside Redis. */
+export type PeerName = "nats-server" | "socket.io";
+
+/** What links the nodes of the demo. */
+export type BackplaneName = "mesh" | "redis";
 
 /** The cases: what `wsload` does to the servers. */
 export const CASES = {
@@ -96,7 +104,7 @@ export function hasNats(): boolean {
 export async function measure(
   system: System,
   name: CaseName,
-  seconds: number,
+  { seconds, backplane }: { readonly seconds: number; readonly backplane: BackplaneName },
 ): Promise<Measurement> {
   const found: Measurement[] = [];
   const run = async (servers: Servers, frames: readonly string[]): Promise<void> => {
@@ -110,8 +118,28 @@ export async function measure(
     );
   };
   if (system === "nats-server") await withNats((servers) => run(servers, NATS_FRAMES));
-  else await withNodes(system, (servers) => run(servers, CHORUS_FRAMES));
+  else if (backplane === "mesh") {
+    await withNodes(system as RuntimeName, undefined, (servers) => run(servers, CHORUS_FRAMES));
+  } else await withRedis({ flags: REDIS_FLAGS }, (server) => overRedis(system, server, run));
   return found[0]!;
+}
+
+/** A subscriber that falls behind is to catch up, and not to be thrown out. */
+const REDIS_FLAGS = ["--client-output-buffer-limit", "pubsub", "0", "0", "0"];
+
+// The server's CPU time counts: without it nothing would be delivered.
+async function overRedis(
+  system: Exclude<System, "nats-server">,
+  { url, pid }: RedisServer,
+  run: (servers: Servers, frames: readonly string[]) => Promise<void>,
+): Promise<void> {
+  if (system !== "socket.io") {
+    return await withNodes(system, url, ({ ports, pids }) => {
+      return run({ ports, pids: [...pids, pid] }, CHORUS_FRAMES);
+    });
+  }
+  const ports = await freePorts(2);
+  await withSocketIo(ports, url, (pids) => run({ ports, pids: [...pids, pid] }, SOCKET_IO_FRAMES));
 }
 
 const CHORUS_FRAMES = [
@@ -154,11 +182,13 @@ async function runLoad(
 
 async function withNodes(
   runtime: RuntimeName,
+  redis: string | undefined,
   body: (servers: Servers) => Promise<void>,
 ): Promise<void> {
   await withProcesses(async (start) => {
-    const a = await startDemoNode(start, { name: "a", runtime });
-    const b = await startDemoNode(start, { name: "b", runtime, peers: [a.clusterPort] });
+    const a = await startDemoNode(start, { name: "a", runtime, ...(redis && { redis }) });
+    const peers = redis === undefined ? [a.clusterPort] : [];
+    const b = await startDemoNode(start, { name: "b", runtime, peers, ...(redis && { redis }) });
     await Promise.all([
       a.process.event("peerconnected", { peer: b.node }),
       b.process.event("peerconnected", { peer: a.node }),

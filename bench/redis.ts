@@ -10,14 +10,8 @@ import { parseArgs } from "node:util";
 import { withProcesses } from "../tests/support/process.ts";
 import { type RedisServer, withRedis } from "../tests/support/redis_server.ts";
 import { type RuntimeName, RUNTIMES } from "../tests/support/runtime_command.ts";
-import {
-  type CaseName,
-  CASES,
-  type ClientName,
-  CLIENTS,
-  installPeers,
-  isMeant,
-} from "./redis_clients.ts";
+import { installPeers } from "./peers.ts";
+import { type CaseName, CASES, type ClientName, CLIENTS, isMeant } from "./redis_clients.ts";
 
 const HELP = `CPU time of the client per operation, and its ratio to the best npm client's.
 

@@ -4,13 +4,11 @@
  * @module
  */
 
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createConnection } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RedisClient } from "../src/backplane/redis/redis_client.ts";
+import { PEERS_FOLDER } from "./peers.ts";
 
 /**
  * What is measured. Peers give and take payloads as text or as bytes, and have an explicit pipeline
@@ -60,18 +58,8 @@ export interface BenchClient {
 /** Bytes of a payload. */
 export const PAYLOAD_BYTES = 128;
 
-const FOLDER = join(tmpdir(), "chorus-bench", "redis-peers");
-const PEERS = ["ioredis@6.0.0", "redis@6.3.1"];
 const BYTES = new Uint8Array(PAYLOAD_BYTES).fill(120);
 const TEXT = "x".repeat(PAYLOAD_BYTES);
-
-/** Installs the peers into a folder of their own, unless that was done before. */
-export function installPeers(): void {
-  if (existsSync(join(FOLDER, "node_modules", "redis"))) return;
-  mkdirSync(FOLDER, { recursive: true });
-  const args = ["install", "--silent", "--no-audit", "--no-fund", "--prefix", FOLDER, ...PEERS];
-  execFileSync("npm", args, { stdio: "inherit" });
-}
 
 /** Whether a case is for a client, on a runtime. */
 export function isMeant(name: ClientName, caseName: CaseName, runtime: string): boolean {
@@ -218,5 +206,5 @@ function each(count: number, publish: () => Promise<unknown>): Promise<unknown> 
 }
 
 function loadPeer(name: string): unknown {
-  return createRequire(join(FOLDER, "package.json"))(name);
+  return createRequire(join(PEERS_FOLDER, "package.json"))(name);
 }

@@ -1,6 +1,7 @@
 /**
- * Measures two nodes on the mesh, on each runtime, against a cluster of two nats-servers in the
- * same minutes, and prints a table of CPU time per delivery: `npm run bench`.
+ * Measures two nodes on each runtime in the same minutes as their peers, and prints a table of CPU
+ * time per delivery: on the mesh against two nats-servers, over Redis against two nodes of
+ * Socket.IO with its Redis adapter. `npm run bench`.
  *
  * @module
  */
@@ -8,7 +9,9 @@
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { type RuntimeName, RUNTIMES } from "../tests/support/runtime_command.ts";
+import { installSocketIo } from "./socket_io.ts";
 import {
+  type BackplaneName,
   type CaseName,
   CASES,
   compileLoad,
@@ -16,32 +19,46 @@ import {
   measure,
   measureFloor,
   type Measurement,
+  type PeerName,
   type System,
 } from "./load.ts";
 
-const HELP = `CPU time per delivery, and its ratio to nats-server's.
+const HELP = `CPU time per delivery, and its ratio to a peer's.
 
   --runtime NAME   node, bun or deno; may be repeated (default: all)
   --case NAME      ${Object.keys(CASES).join(", ")}; may be repeated (default: all)
   --seconds N      how long a run measures (default 4)
   --rounds N       how often each run is done; the median counts (default 3)
-  --no-nats        without nats-server
+  --backplane NAME mesh, beside nats-server; or redis, beside Socket.IO (default mesh)
+  --no-peer        without the peer
 `;
 
-/** At most this ratio to nats-server's CPU time per delivery, on each runtime. */
-const TARGETS: Readonly<Record<CaseName, number>> = {
-  "fan": 0.4,
-  "fan-deep": 0.3,
-  "pairs": 0.8,
-  "pairs-calm": 0.8,
-  "big": 0.3,
-  "calm": 0.65,
+/** At most this ratio to the peer's CPU time per delivery, on each runtime. */
+const TARGETS: Readonly<Record<BackplaneName, Readonly<Record<CaseName, number>>>> = {
+  mesh: {
+    "fan": 0.4,
+    "fan-deep": 0.3,
+    "pairs": 0.8,
+    "pairs-calm": 0.8,
+    "big": 0.3,
+    "calm": 0.65,
+  },
+  redis: {
+    "fan": 0.25,
+    "fan-deep": 0.25,
+    "pairs": 0.25,
+    "pairs-calm": 0.25,
+    "big": 0.25,
+    "calm": 0.25,
+  },
 };
 
 /** The row of the bare system calls. */
 const WRITES = "write(2) alone";
 
 interface Options {
+  readonly backplane: BackplaneName;
+  readonly peer: PeerName | undefined;
   readonly systems: readonly System[];
   readonly cases: readonly CaseName[];
   readonly seconds: number;
@@ -52,8 +69,10 @@ const options = readOptions();
 if (options === undefined) write(HELP);
 else await main(options);
 
-async function main({ systems, cases, seconds, rounds }: Options): Promise<void> {
+async function main(options: Options): Promise<void> {
+  const { backplane, peer, systems, cases, seconds, rounds } = options;
   compileLoad();
+  if (peer === "socket.io") installSocketIo();
   const medians = new Map<string, number>();
   for (const name of cases) {
     const runs = new Map<System, Measurement[]>(systems.map((system) => [system, []]));
@@ -62,7 +81,7 @@ async function main({ systems, cases, seconds, rounds }: Options): Promise<void>
     for (let round = 0; round < rounds; round++) {
       floors.push(await measureFloor(name, 1));
       for (const system of systems) {
-        const measurement = await measure(system, name, seconds);
+        const measurement = await measure(system, name, { seconds, backplane });
         runs.get(system)?.push(measurement);
         write(`${describe(system, name, measurement)}\n`);
       }
@@ -73,7 +92,7 @@ async function main({ systems, cases, seconds, rounds }: Options): Promise<void>
       if (measurements.some(({ lost, closed }) => lost !== 0 || closed !== 0)) process.exitCode = 1;
     }
   }
-  write(`\n${formatTable(systems, cases, medians)}`);
+  write(`\n${formatTable(options, medians)}`);
 }
 
 function describe(system: System, name: CaseName, measurement: Measurement): string {
@@ -88,23 +107,22 @@ function describe(system: System, name: CaseName, measurement: Measurement): str
   return `${name.padEnd(10)} ${system.padEnd(11)} ${cells.join(", ")}`;
 }
 
-/** Writes Markdown: per system and case the µs of CPU per delivery, and the ratio to nats-server. */
+/** Writes Markdown: per system and case the µs of CPU per delivery, and the ratio to the peer's. */
 function formatTable(
-  systems: readonly System[],
-  cases: readonly CaseName[],
+  { backplane, peer, systems, cases }: Options,
   medians: ReadonlyMap<string, number>,
 ): string {
   const cell = (system: string, name: CaseName): string => {
     const value = medians.get(`${system} ${name}`) ?? Number.NaN;
-    const peer = medians.get(`nats-server ${name}`);
-    if (peer === undefined || system === "nats-server") return value.toFixed(2);
-    return `${value.toFixed(2)} (${(value / peer).toFixed(2)})`;
+    const theirs = medians.get(`${peer} ${name}`);
+    if (theirs === undefined || system === peer) return value.toFixed(2);
+    return `${value.toFixed(2)} (${(value / theirs).toFixed(2)})`;
   };
   const rows = [
     ["µs per delivery", ...cases],
     ["---", ...cases.map(() => "---")],
     ...[...systems, WRITES].map((row) => [row, ...cases.map((name) => cell(row, name))]),
-    ["at most, ratio", ...cases.map((name) => TARGETS[name].toFixed(2))],
+    ["at most, ratio", ...cases.map((name) => TARGETS[backplane][name].toFixed(2))],
   ];
   return rows.map((row) => `| ${row.join(" | ")} |\n`).join("");
 }
@@ -124,16 +142,25 @@ function readOptions(): Options | undefined {
       "case": { type: "string", multiple: true },
       "seconds": { type: "string", default: "4" },
       "rounds": { type: "string", default: "3" },
-      "no-nats": { type: "boolean", default: false },
+      "backplane": { type: "string", default: "mesh" },
+      "no-peer": { type: "boolean", default: false },
       "help": { type: "boolean", default: false },
     },
   });
   if (values.help === true) return undefined;
-  const withNats = values["no-nats"] !== true && hasNats();
-  if (!withNats) write("without nats-server, so there are no ratios\n");
+  const [backplane] = pick("--backplane", ["mesh", "redis"], [values.backplane ?? ""]);
+  const peer: PeerName | undefined = backplane === "redis"
+    ? "socket.io"
+    : hasNats()
+    ? "nats-server"
+    : undefined;
+  const isMeasured = peer !== undefined && values["no-peer"] !== true;
+  if (!isMeasured) write("without a peer, so there are no ratios\n");
   return {
+    backplane: backplane as BackplaneName,
+    peer: isMeasured ? peer : undefined,
     systems: [
-      ...(withNats ? ["nats-server" as const] : []),
+      ...(isMeasured ? [peer] : []),
       ...pick("--runtime", RUNTIMES, values.runtime) as RuntimeName[],
     ],
     cases: pick("--case", Object.keys(CASES), values.case) as CaseName[],

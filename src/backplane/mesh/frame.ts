@@ -106,13 +106,19 @@ export class FrameReader {
   #begin(): RawFrame | undefined {
     const chunk = this.#chunk;
     while (this.#headerFilled < LENGTH_BYTES) {
-      if (this.#offset === chunk.byteLength) return undefined;
+      if (this.#offset === chunk.byteLength) return this.#rest();
       this.#header[this.#headerFilled++] = chunk[this.#offset++]!;
     }
     this.#headerFilled = 0;
     const length = readU32(this.#header, 0);
     if (!this.#allows(length)) return undefined;
     return this.#collect(this.#frame = new Uint8Array(length));
+  }
+
+  // What was read to its end is not kept until the next chunk comes.
+  #rest(): undefined {
+    this.#chunk = NOTHING;
+    this.#offset = 0;
   }
 
   // The frame is spread over chunks: its bytes are gathered in memory of its own.
@@ -140,7 +146,13 @@ export class FrameReader {
   }
 }
 
-const SLAB_BYTES = 64 * 1024;
+const SLAB_BYTES_MAX = 64 * 1024;
+// An idle node has a writer for each other one, and the memory of it should not count.
+const SLAB_BYTES_MIN = 2 * 1024;
+// A slab is for so many ticks like the one in which it is begun.
+const SLAB_TICKS = 16;
+// One that would do for more than so many ticks like the last one is let go.
+const SLAB_TICKS_MAX = 128;
 // A body from here on is sent as it is: to copy it costs more than one more write.
 const OWN_PART_BYTES = 16 * 1024;
 // What was begun in a full slab is moved to the next one if it is short, so that it stays one write.
@@ -167,7 +179,7 @@ export class FrameWriter {
     const length = body.byteLength;
     const isOwnPart = length >= OWN_PART_BYTES;
     const count = isOwnPart ? FRAME_OVERHEAD_BYTES : FRAME_OVERHEAD_BYTES + length;
-    if (this.#end + count > this.#slab.byteLength) this.#nextSlab();
+    if (this.#end + count > this.#slab.byteLength) this.#nextSlab(count);
     putHeader(this.#slab, this.#end, type, length);
     if (!isOwnPart) this.#slab.set(body, this.#end + FRAME_OVERHEAD_BYTES);
     this.#end += count;
@@ -183,6 +195,7 @@ export class FrameWriter {
     let parts = this.#parts;
     if (this.#byteLength <= bytesWanted) {
       this.#parts = [];
+      if (this.#isWasteful()) this.#letGo();
       this.#byteLength = 0;
       return parts;
     }
@@ -193,14 +206,27 @@ export class FrameWriter {
     return parts;
   }
 
+  // After much, such as a long list, a little more may be all there is to say for hours.
+  #isWasteful(): boolean {
+    const { byteLength } = this.#slab;
+    return byteLength > SLAB_BYTES_MIN && byteLength > SLAB_TICKS_MAX * this.#byteLength;
+  }
+
+  #letGo(): void {
+    this.#slab = NOTHING;
+    this.#start = 0;
+    this.#end = 0;
+  }
+
   #cut(): void {
     if (this.#end === this.#start) return;
     this.#parts.push(this.#slab.subarray(this.#start, this.#end));
     this.#start = this.#end;
   }
 
-  #nextSlab(): void {
-    const slab = new Uint8Array(SLAB_BYTES);
+  #nextSlab(count: number): void {
+    const wanted = SLAB_TICKS * (this.#byteLength + count);
+    const slab = new Uint8Array(Math.max(SLAB_BYTES_MIN, Math.min(wanted, SLAB_BYTES_MAX)));
     let moved = 0;
     if (this.#end - this.#start <= MOVE_BYTES_MAX) {
       slab.set(this.#slab.subarray(this.#start, this.#end));

@@ -183,6 +183,19 @@ test("a writer shares long bodies and never changes what it gave away", () => {
   deepStrictEqual(parts, before);
 });
 
+test("a writer keeps little memory while little is said, also after much was", () => {
+  const writer = new FrameWriter();
+  const keeps = (bodyBytes: number): number => {
+    writer.append(5, bodyOf(bodyBytes));
+    return writer.take(Infinity)[0]!.buffer.byteLength;
+  };
+  strictEqual(keeps(20), 2_048);
+  strictEqual(keeps(10_000), 65_536);
+  keeps(20);
+  strictEqual(keeps(20), 2_048);
+  for (let count = 0; count < 1_000; count++) strictEqual(keeps(20), 2_048);
+});
+
 test("a writer gives enough parts to reach what is wanted, and keeps the rest", () => {
   const writer = new FrameWriter();
   const frames = Array.from({ length: 8 }, () => ({ type: 5, body: bodyOf(20_000) }));

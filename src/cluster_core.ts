@@ -229,7 +229,7 @@ export class ClusterCore {
       case "rebuild":
         return this.#paths[output.path]!.rebuild(output.node);
       case "discover":
-        for (const path of this.#paths) path.discover();
+        for (const path of this.#paths) path.discover(output.nodes);
         return;
       case "peer_connected":
         return this.#observer.peerConnected(output);

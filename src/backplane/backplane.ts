@@ -98,8 +98,11 @@ export interface Backplane {
   unsubscribe(channel: string): void;
   /** Drops the path to a node, which hears nothing or is not heard, and builds a new one. */
   rebuild(node: NodeId): void;
-  /** Compares notes with all nodes about who is in the cluster, as something is missing. */
-  discover(): void;
+  /**
+   * Compares notes about who is in the cluster: with these nodes, which know others than this one
+   * does, or with all, if that costs no more.
+   */
+  discover(nodes: readonly NodeId[]): void;
   /** Counters and gauges, for `stats()`. */
   stats(): BackplaneStats;
   /** Says goodbye, sends what is queued and ends everything, within a second. Idempotent. */

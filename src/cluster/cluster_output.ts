@@ -16,7 +16,7 @@ export type ClusterOutput =
   }
   | { readonly kind: "listen"; readonly channel: string; readonly wanted: boolean }
   | { readonly kind: "rebuild"; readonly path: number; readonly node: NodeId }
-  | { readonly kind: "discover" }
+  | { readonly kind: "discover"; readonly nodes: readonly NodeId[] }
   /** Messages of another node, in order, none twice. */
   | {
     readonly kind: "deliver";

@@ -1,6 +1,6 @@
-import { hashText } from "../core/hash.ts";
 import { type Millis, NO_OUTPUTS } from "../core/machine.ts";
 import type { NodeId } from "../core/node.ts";
+import { MemberNotes } from "./member_notes.ts";
 import { type ClusterSettings, PROBE_MS, TICK_MS } from "./settings.ts";
 
 /** Why a node is declared down. */
@@ -31,8 +31,8 @@ export type MembershipOutput =
   | { readonly kind: "probe"; readonly node: NodeId }
   /** A path is deaf: build it anew. */
   | { readonly kind: "rebuild"; readonly path: number; readonly node: NodeId }
-  /** Some node knows others than this one does. */
-  | { readonly kind: "discover" }
+  /** These nodes know others than this one does. */
+  | { readonly kind: "discover"; readonly nodes: readonly NodeId[] }
   /** This node went deaf, or hears again. */
   | { readonly kind: "deaf"; readonly isDeaf: boolean };
 
@@ -84,13 +84,8 @@ interface Peer {
   probedAt: Millis;
   /** When another node says that it last heard this one. */
   vouchedAt: Millis;
-  /** Heartbeats in a row in which its idea of the members differed. */
-  differingBeats: number;
 }
 
-// Heartbeats in which two nodes may differ about the members before they compare notes.
-const DIFFERING_BEATS_MAX = 3;
-const DISCOVER_PAUSE_MS = 5_000;
 // A wake that comes this much late means that this node was not running.
 const STALL_MS = 3 * TICK_MS;
 
@@ -111,23 +106,22 @@ const STALL_MS = 3 * TICK_MS;
  * node is down as a whole (P8).
  */
 export class Membership {
-  readonly #self: NodeId;
   readonly #settings: ClusterSettings;
   readonly #peers = new Map<NodeId, Peer>();
   readonly #lostPaths = new Set<number>();
+  readonly #notes: MemberNotes;
   #outputs: MembershipOutput[] = [];
   #observedAt: Millis;
   #beatAt: Millis;
-  #discoveredAt = -Infinity;
   #isDeaf = false;
   #stalledMs = 0;
 
   /** Starts alone. */
   constructor(self: NodeId, settings: ClusterSettings, now: Millis) {
-    this.#self = self;
     this.#settings = settings;
     this.#observedAt = now;
     this.#beatAt = now + settings.heartbeatMs;
+    this.#notes = new MemberNotes(self);
   }
 
   /** Whether this node fails to hear what it should hear (P13). */
@@ -148,9 +142,7 @@ export class Membership {
 
   /** Nodes that count, this one not included. */
   get connectedCount(): number {
-    let count = 0;
-    for (const peer of this.#peers.values()) if (peer.isConnected) count++;
-    return count;
+    return this.#notes.count;
   }
 
   /** Every node that is not down, counting or not. */
@@ -160,9 +152,7 @@ export class Membership {
 
   /** A hash over this node and those that count: the same on all nodes that agree. */
   get digest(): number {
-    let digest = hashText(this.#self);
-    for (const peer of this.#peers.values()) if (peer.isConnected) digest ^= hashText(peer.id);
-    return digest >>> 0;
+    return this.#notes.digest;
   }
 
   /** Whether a node is known and not down. */
@@ -272,9 +262,7 @@ export class Membership {
 
   /** A node told in its heartbeat which members it knows. */
   compare(node: NodeId, membersDigest: number): void {
-    const peer = this.#peers.get(node);
-    if (peer === undefined) return;
-    peer.differingBeats = membersDigest === this.digest ? 0 : peer.differingBeats + 1;
+    if (this.#peers.has(node)) this.#notes.compare(node, membersDigest);
   }
 
   /** A node's interest is known, and so it counts. */
@@ -282,6 +270,7 @@ export class Membership {
     const peer = this.#peers.get(node);
     if (peer === undefined || peer.isConnected) return;
     peer.isConnected = true;
+    this.#notes.add(node);
     this.#outputs.push({ kind: "connected", node, name: peer.name });
   }
 
@@ -326,7 +315,8 @@ export class Membership {
       this.#judge(peer, now);
     }
     this.#judgeSelf(now);
-    this.#compareNotes(now);
+    const nodes = this.#notes.takeDiffering(now);
+    if (nodes.length > 0) this.#outputs.push({ kind: "discover", nodes });
   }
 
   #beat(peer: Peer): void {
@@ -392,17 +382,6 @@ export class Membership {
     return this.#peers.size > 0 && heardCount === 0;
   }
 
-  #compareNotes(now: Millis): void {
-    if (now < this.#discoveredAt + DISCOVER_PAUSE_MS) return;
-    let isDiffering = false;
-    for (const peer of this.#peers.values()) {
-      if (peer.differingBeats >= DIFFERING_BEATS_MAX) isDiffering = true;
-    }
-    if (!isDiffering) return;
-    this.#discoveredAt = now;
-    this.#outputs.push({ kind: "discover" });
-  }
-
   #refused(peer: Peer, now: Millis): void {
     if (peer.paths.some((path) => path?.isUp === true)) return;
     const isAlone = this.#peers.size === 1;
@@ -418,6 +397,8 @@ export class Membership {
 
   #down(peer: Peer, reason: DownReason): void {
     this.#peers.delete(peer.id);
+    if (peer.isConnected) this.#notes.remove(peer.id);
+    this.#notes.forget(peer.id);
     // Should it come back, it must come back as one to whom everything is told anew.
     peer.paths.forEach((path, index) => {
       if (path?.isUp) this.#outputs.push({ kind: "rebuild", path: index, node: peer.id });
@@ -442,7 +423,6 @@ function createPeer(node: { readonly id: NodeId; readonly name: string }): Peer 
     dying: undefined,
     probedAt: -Infinity,
     vouchedAt: -Infinity,
-    differingBeats: 0,
   };
 }
 

@@ -79,7 +79,7 @@ function testReach(engine: BackplaneCase): void {
   testWith(engine, 2, "takes discover and rebuild for unknown nodes in its stride", async (all) => {
     const [a, b] = all as [BackplaneSide, BackplaneSide];
     a.backplane.rebuild("nobody~1");
-    for (const { backplane } of all) backplane.discover();
+    for (const { backplane } of all) backplane.discover(["nobody~1", a.id, b.id]);
     a.sends(["after"], [b]);
     await b.until("a is heard", () => b.heard(a).length === 1);
     deepStrictEqual([a.paths, b.paths], [["+b"], ["+a"]]);
@@ -228,7 +228,7 @@ function testEnds(engine: BackplaneCase): void {
     b.backplane.subscribe("news");
     b.backplane.unsubscribe("news");
     b.backplane.rebuild(a.id);
-    b.backplane.discover();
+    b.backplane.discover([a.id]);
     b.sends(["late"], [a]);
     b.backplane.stats();
     await a.until("b is down", () => !a.reaches(b));

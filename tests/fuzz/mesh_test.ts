@@ -236,7 +236,7 @@ class DamagedWorld {
     const [one, other] = [pick(), pick()];
     one.sends(["x".repeat(this.#chance.below(100))], undefined, this.#chance.is(0.5));
     if (this.#chance.is(0.1)) one.feed({ kind: "rebuild", node: other.id });
-    if (this.#chance.is(0.1)) one.feed({ kind: "discover" });
+    if (this.#chance.is(0.1)) one.feed({ kind: "discover", nodes: [other.id] });
     if (this.#chance.is(0.1)) this.#world.sever(one, other);
     if (this.#chance.is(0.3)) this.#connectStranger(one);
     this.#world.run(this.#chance.below(400));

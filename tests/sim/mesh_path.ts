@@ -68,8 +68,8 @@ export class MeshPath implements SimulatedPath {
     this.#drive?.feed({ kind: "rebuild", node });
   }
 
-  discover(): void {
-    this.#drive?.feed({ kind: "discover" });
+  discover(nodes: readonly NodeId[]): void {
+    this.#drive?.feed({ kind: "discover", nodes });
   }
 
   stats(): BackplaneStats {

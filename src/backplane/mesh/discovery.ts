@@ -72,11 +72,17 @@ export class Discovery {
     this.seek(now);
   }
 
-  /** A node is linked, which says where it is dialled, and perhaps was dialled elsewhere. */
-  met(node: NodeId, address: string, dialled: string | undefined, now: Millis): void {
-    if (dialled !== undefined) this.#targets.reached(dialled, node);
+  /**
+   * A node is linked, which says where it is dialled, and perhaps was dialled elsewhere.
+   *
+   * @returns Whether nobody has told of it there before.
+   */
+  met(node: NodeId, address: string, dialled: string | undefined, now: Millis): boolean {
     const place = parseAddress(address);
+    const isNews = place !== undefined && this.#targets.nodeAt(formatAddress(place)) !== node;
+    if (dialled !== undefined) this.#targets.reached(dialled, node);
     if (place !== undefined) this.#targets.met(place, node, now);
+    return isNews;
   }
 
   /** The last link to a node is gone, which was there since `upAt`. */

@@ -6,6 +6,7 @@ import type { NodeId } from "../../core/node.ts";
 import type { LinkError, LinkErrorCode } from "../../errors.ts";
 import { dialAddress } from "./address.ts";
 import { Discovery } from "./discovery.ts";
+import { Gossip } from "./gossip.ts";
 import {
   type HandshakeContext,
   type LinkIdentity,
@@ -24,8 +25,6 @@ import { Peers } from "./peers.ts";
 const TICK_MS = 100;
 // A tick that comes this much late says that this node stood still.
 const STALL_MS = 1_000;
-const GOSSIP_JOIN_MS = 100;
-const GOSSIP_MS = 30_000;
 // What ends links every day, and is no fault of anybody.
 const ORDINARY: readonly LinkErrorCode[] = ["duplicate", "closed", "peer_left", "self_dialled"];
 const WAKE: LinkInput = { kind: "wake" };
@@ -33,8 +32,8 @@ const WAKE: LinkInput = { kind: "wake" };
 /**
  * All connections of one node, and what comes over them.
  *
- * Whom to dial, `Discovery` knows; which link of a pair is kept, `PeerLinks` decides; who can be
- * reached, `Peers` tells.
+ * Whom to dial, `Discovery` knows; whom to tell of whom, `Gossip`; which link of a pair is kept,
+ * `PeerLinks` decides; who can be reached, `Peers` tells.
  */
 export class Mesh implements Machine<MeshInput, MeshOutput> {
   readonly #settings: MeshSettings;
@@ -43,11 +42,11 @@ export class Mesh implements Machine<MeshInput, MeshOutput> {
   readonly #entries = new Map<number, LinkEntry>();
   readonly #peers: Peers;
   readonly #discovery: Discovery;
+  readonly #gossip: Gossip;
   readonly #outputs = new MeshOutbox();
   readonly #counts = new MeshCounts();
   #dirty: LinkEntry[] = [];
   #tickAt: Millis;
-  #gossipAt: Millis;
   #hasLeft = false;
 
   /** Starts: the seeds are dialled. */
@@ -71,7 +70,7 @@ export class Mesh implements Machine<MeshInput, MeshOutput> {
     const [peers, counts, outputs] = [this.#peers, this.#counts, this.#outputs];
     this.#discovery = new Discovery(context, settings, { peers, counts, outputs }, now);
     this.#tickAt = now + TICK_MS;
-    this.#gossipAt = now + GOSSIP_MS;
+    this.#gossip = new Gossip(context.prng, now);
     this.#discovery.seek(now);
   }
 
@@ -116,7 +115,8 @@ export class Mesh implements Machine<MeshInput, MeshOutput> {
       case "rebuild":
         return this.#rebuild(input.node, now);
       case "discover":
-        return this.#gossip(now);
+        this.#gossip.compare(input.nodes, now);
+        return this.#tell(now);
       case "leave":
         return this.#leave(now);
       case "wake":
@@ -161,7 +161,7 @@ export class Mesh implements Machine<MeshInput, MeshOutput> {
     this.#tickAt = now + TICK_MS;
     for (const entry of [...this.#entries.values()]) this.#tick(entry, now);
     this.#peers.review(now);
-    if (now >= this.#gossipAt) this.#gossip(now);
+    this.#tell(now);
     this.#discovery.seek(now);
   }
 
@@ -288,8 +288,8 @@ export class Mesh implements Machine<MeshInput, MeshOutput> {
     entry.peer = peer;
     entry.upAt = now;
     if (entry.dialled !== undefined) this.#peers.succeed(identity.id, entry.dialled);
-    this.#discovery.met(peer.id, address, entry.dialled, now);
-    this.#gossipAt = Math.min(this.#gossipAt, now + GOSSIP_JOIN_MS);
+    const isNews = this.#discovery.met(peer.id, address, entry.dialled, now);
+    this.#gossip.met(peer.id, isNews, now);
     if (peer.links.isSuccessor(entry)) this.#clear(peer, "a newer link took its place", now);
     if (peer.links.add(entry, now) === "renewed") this.#peers.up(peer);
     this.#soilAll(peer);
@@ -358,7 +358,6 @@ export class Mesh implements Machine<MeshInput, MeshOutput> {
     this.#clear(peer, "its node left", now);
     this.#peers.left(peer);
     this.#discovery.left(peer.id, now);
-    this.#gossipAt = Math.min(this.#gossipAt, now + GOSSIP_JOIN_MS);
   }
 
   #rebuild(node: NodeId, now: Millis): void {
@@ -369,13 +368,10 @@ export class Mesh implements Machine<MeshInput, MeshOutput> {
     }
   }
 
-  #gossip(now: Millis): void {
-    this.#gossipAt = now + GOSSIP_MS;
-    const { linked } = this.#peers;
-    const nodes = linked.map(({ id, address }) => ({ id, address }));
-    for (const peer of linked) {
+  #tell(now: Millis): void {
+    for (const { peer, nodes } of this.#gossip.takeDue(() => this.#peers.linked, now)) {
       const entry = peer.links.first!;
-      entry.link.gossip(nodes.filter(({ id }) => id !== peer.id));
+      entry.link.gossip(nodes);
       this.#soil(entry);
     }
   }

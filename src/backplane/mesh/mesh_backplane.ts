@@ -110,8 +110,8 @@ class MeshBackplane implements Mesh {
     this.#drive?.feed({ kind: "rebuild", node });
   }
 
-  discover(): void {
-    this.#drive?.feed({ kind: "discover" });
+  discover(nodes: readonly NodeId[]): void {
+    this.#drive?.feed({ kind: "discover", nodes });
   }
 
   stats(): BackplaneStats {

@@ -38,7 +38,7 @@ export type MeshInput =
     readonly isRepeatable: boolean;
   }
   | { readonly kind: "rebuild"; readonly node: NodeId }
-  | { readonly kind: "discover" }
+  | { readonly kind: "discover"; readonly nodes: readonly NodeId[] }
   /** Say goodbye to everybody. */
   | { readonly kind: "leave" }
   | Wake;

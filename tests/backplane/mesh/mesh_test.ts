@@ -145,7 +145,7 @@ test("what is told after a node has left is heard by nobody, and who comes is tu
   b.mesh.handle({ kind: "leave" }, world.now);
   b.mesh.handle({ kind: "resolved", hostname: "n", addresses: ["10.0.0.8"] }, world.now);
   b.mesh.handle({ kind: "rebuild", node: a.id }, world.now);
-  b.mesh.handle({ kind: "discover" }, world.now);
+  b.mesh.handle({ kind: "discover", nodes: [a.id] }, world.now);
   b.mesh.handle({ kind: "wake" }, world.now + 1_000_000);
   deepStrictEqual(outputs(), []);
   strictEqual(b.mesh.deadline, undefined);

@@ -36,7 +36,7 @@ export class World {
     this.#chance = chance.split();
     const addresses = Array.from(
       { length: options.nodeCount },
-      (_, index) => `10.0.0.${index + 1}:5410`,
+      (_, index) => `10.0.${index >> 7}.${(index & 127) + 1}:5410`,
     );
     this.machines = addresses.map((address, index) => {
       // Everybody knows the first one or two; the rest is found by gossip.

@@ -15,9 +15,10 @@ import {
 import type { EdgeListener, EdgeListenOptions } from "./edge/listener.ts";
 import type { BunHandlers, BunUpgrades } from "./edge/upgrade_bun.ts";
 import type { NodeUpgradeArguments, NodeUpgrades } from "./edge/upgrade_node.ts";
+import { ClusterError } from "./errors.ts";
 import { FaultEvent, TypedEventTarget } from "./events.ts";
 import { Presence, presenceCoreOf } from "./presence.ts";
-import { requireBoolean, requireInteger, requireKnown } from "./options.ts";
+import { requireBoolean, requireHook, requireInteger, requireKnown } from "./options.ts";
 import { DEFAULT_SESSION_SETTINGS, type SessionSettings } from "./protocol/session_settings.ts";
 import { isBun } from "./runtime/runtime_name.ts";
 
@@ -135,7 +136,8 @@ export interface EndpointStats {
   readonly slowConsumers: number;
 }
 
-const KNOWN_OPTIONS: readonly (keyof EndpointOptions)[] = [
+/** The names of all options, for those that have more. */
+export const ENDPOINT_OPTIONS: readonly (keyof EndpointOptions)[] = [
   "channels",
   "presence",
   "authenticate",
@@ -151,9 +153,11 @@ const KNOWN_OPTIONS: readonly (keyof EndpointOptions)[] = [
   "idleTimeoutMs",
 ];
 
+const HOOKS = ["authenticate", "authenticateToken", "authorize"] as const;
 const SWEEP_MS = 1_000;
 const GOING_AWAY = 1001;
 const SLOW_CONSUMER = 1013;
+const STOPPED = "The server stops";
 
 /**
  * Lets clients in, whatever server their sockets come from, and serves them channels.
@@ -200,13 +204,14 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
    */
   constructor(options: EndpointOptions) {
     super();
-    requireKnown("endpoint", options, KNOWN_OPTIONS);
+    requireKnown("endpoint", options, ENDPOINT_OPTIONS);
     if (!(options.channels instanceof Channels)) {
       throw new TypeError('Cannot configure endpoint: "channels" must be a Channels object');
     }
     if (options.presence !== undefined && !(options.presence instanceof Presence)) {
       throw new TypeError('Cannot configure endpoint: "presence" must be a Presence object');
     }
+    for (const name of HOOKS) requireHook("endpoint", name, options[name]);
     this.#options = options;
     this.#core = coreOf(options.channels);
     this.#sessionSettings = resolveSessionSettings(options);
@@ -253,24 +258,31 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
   /**
    * Listens for clients, on the fastest server that the runtime has.
    *
-   * @throws {ClusterError} `listen_failed` if the port is taken or cannot be bound.
+   * @throws {ClusterError} `listen_failed` if the port is taken or cannot be bound, `stopped` if
+   *     the endpoint was stopped.
    */
   async listen(options: EdgeListenOptions): Promise<EdgeListener> {
     const upgrades = isBun() ? await this.#loadBunUpgrades() : await this.#loadNodeUpgrades();
     const listener = await upgrades.listen(options);
     this.#listeners.add(listener);
-    return listener;
+    if (!this.#isStopping) return listener;
+    await listener.close();
+    throw new ClusterError("stopped", "Cannot listen: the endpoint was stopped");
   }
 
   /**
    * Takes a Web-standard `WebSocket`, such as `Deno.upgradeWebSocket` gives. `authenticate` is not
-   * called: say who it is.
+   * called: say who it is. An endpoint that was stopped closes it with 1001.
    *
    * @param socket Open, or about to be.
    * @param identity What `authorize` is told.
    */
   accept(socket: WebSocketLike, identity?: unknown): void {
-    acceptSocket(socket, this.#edgeSettings, (client) => this.#open(client, identity));
+    acceptSocket(socket, this.#edgeSettings, (client) => {
+      const handler = this.#open(client, identity);
+      if (this.#isStopping) client.close(GOING_AWAY, STOPPED);
+      return handler;
+    });
   }
 
   /** Tells all clients to connect elsewhere soon. Their connections stay. */
@@ -302,13 +314,12 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
 
   async #end(): Promise<void> {
     this.#isStopping = true;
-    const reason = "The server stops";
-    for (const client of [...this.#clients]) client.close(GOING_AWAY, reason);
+    for (const client of [...this.#clients]) client.close(GOING_AWAY, STOPPED);
     this.#flushAll();
     const upgrades = [await this.#nodeUpgrades, this.#bunUpgrades];
     await Promise.all([
       ...[...this.#listeners].map((listener) => listener.close()),
-      ...upgrades.map((each) => each?.close(GOING_AWAY, reason)),
+      ...upgrades.map((each) => each?.close(GOING_AWAY, STOPPED)),
       this.#clients.size > 0 && new Promise<void>((resolve) => this.#emptied.add(resolve)),
     ]);
     this.#cancelSweep?.();
@@ -360,7 +371,7 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
   }
 
   #letIn(identity: unknown): Admission {
-    if (this.#isStopping) return { status: 503, reason: "The server stops" };
+    if (this.#isStopping) return { status: 503, reason: STOPPED };
     if (identity !== false) return { accept: (socket) => this.#open(socket, identity) };
     this.#refused++;
     return { status: 401, reason: "Unauthorized" };

@@ -47,6 +47,12 @@ export function requireBoolean(subject: string, name: string, value: unknown): b
   throw new TypeError(refusal(subject, `"${name}" must be true or false`, value));
 }
 
+/** Refuses `value` unless it is a function, or left out. @throws {TypeError} Otherwise. */
+export function requireHook(subject: string, name: string, value: unknown): void {
+  if (value === undefined || typeof value === "function") return;
+  throw new TypeError(refusal(subject, `"${name}" must be a function`, value));
+}
+
 /**
  * Refuses options that are not known, since a misspelt one would be ignored.
  *

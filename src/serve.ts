@@ -1,6 +1,11 @@
 import type { FetchHandler } from "./edge/listener.ts";
-import { Endpoint, type EndpointOptions, type EndpointStats } from "./endpoint.ts";
-import { requireInteger, requireText } from "./options.ts";
+import {
+  Endpoint,
+  ENDPOINT_OPTIONS,
+  type EndpointOptions,
+  type EndpointStats,
+} from "./endpoint.ts";
+import { requireHook, requireInteger, requireKnown, requireText } from "./options.ts";
 
 /** Options of {@linkcode serve}: those of an `Endpoint`, and where to listen. */
 export interface ServeOptions extends EndpointOptions {
@@ -25,6 +30,14 @@ export interface ServeOptions extends EndpointOptions {
    */
   readonly fetch?: FetchHandler;
 }
+
+const KNOWN_OPTIONS: readonly (keyof ServeOptions)[] = [
+  "port",
+  "hostname",
+  "tls",
+  "fetch",
+  ...ENDPOINT_OPTIONS,
+];
 
 /** A running server. */
 export interface Server extends AsyncDisposable {
@@ -61,9 +74,12 @@ export interface Server extends AsyncDisposable {
  * ```
  */
 export async function serve(options: ServeOptions): Promise<Server> {
+  requireKnown("server", options, KNOWN_OPTIONS);
   const { port = 8080, hostname = "127.0.0.1", tls, fetch, ...rest } = options;
   requireInteger("server", "port", port, { min: 0, max: 65_535 });
   requireText("server", "hostname", hostname);
+  requireHook("server", "fetch", fetch);
+  if (tls !== undefined) requireTls(tls);
   const endpoint = new Endpoint(rest);
   try {
     const listener = await endpoint.listen({ port, hostname, tls, fetch });
@@ -72,6 +88,11 @@ export async function serve(options: ServeOptions): Promise<Server> {
     await endpoint.stop();
     throw error;
   }
+}
+
+function requireTls(tls: NonNullable<ServeOptions["tls"]>): void {
+  requireText("server", "tls.cert", tls?.cert);
+  requireText("server", "tls.key", tls?.key);
 }
 
 class RunningServer implements Server {

@@ -1,6 +1,12 @@
 import { doesNotThrow, strictEqual, throws } from "node:assert/strict";
 import { test } from "node:test";
-import { requireBoolean, requireInteger, requireKnown, requireText } from "../src/options.ts";
+import {
+  requireBoolean,
+  requireHook,
+  requireInteger,
+  requireKnown,
+  requireText,
+} from "../src/options.ts";
 
 const RANGE = { min: 1, max: 10 };
 const EXPECTED = 'Cannot configure mesh: "size" must be an integer from 1 to 10, received ';
@@ -41,6 +47,17 @@ test("requireText and requireBoolean give back what they ask for, and refuse the
     throws(() => requireBoolean("mesh", "insecure", value), {
       name: "TypeError",
       message: /"insecure" must be true or false, received/,
+    });
+  }
+});
+
+test("requireHook takes a function or nothing, and refuses the rest", () => {
+  doesNotThrow(() => requireHook("endpoint", "authorize", () => true));
+  doesNotThrow(() => requireHook("endpoint", "authorize", undefined));
+  for (const value of [true, "deny", null, {}]) {
+    throws(() => requireHook("endpoint", "authorize", value), {
+      name: "TypeError",
+      message: /"authorize" must be a function, received/,
     });
   }
 });

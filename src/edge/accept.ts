@@ -116,9 +116,7 @@ class AcceptedSocket implements ClientSocket {
     const queue = this.#queue;
     this.#queue = [];
     for (const message of queue) {
-      if (message.isText) socket.send(message.text);
-      // Nobody writes to the bytes of a message, and no memory of ours is shared with a thread.
-      else socket.send(message.payload as Uint8Array<ArrayBuffer>);
+      if (!this.#write(message)) return this.terminate();
     }
     if (socket.bufferedAmount > this.#settings.bufferedBytesMax) this.#onSlow();
   }
@@ -136,6 +134,19 @@ class AcceptedSocket implements ClientSocket {
   terminate(): void {
     this.#ending ??= { code: CLOSE_CODE.abnormal, reason: "Terminated" };
     this.#drop();
+  }
+
+  // Whoever made the socket may let it throw, which is the end of this client and of no other.
+  #write(message: Outgoing): boolean {
+    try {
+      if (message.isText) this.#socket.send(message.text);
+      // Nobody writes to the bytes of a message, and no memory of ours is shared with a thread.
+      else this.#socket.send(message.payload as Uint8Array<ArrayBuffer>);
+      return true;
+    } catch {
+      this.#ending ??= { code: CLOSE_CODE.abnormal, reason: "The socket takes no message" };
+      return false;
+    }
   }
 
   #drop(): void {

@@ -1,15 +1,12 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
-import {
-  acceptSocket,
-  type WebSocketLike,
-  type WebSocketLikeEvent,
-} from "../../src/edge/accept.ts";
+import { acceptSocket, type WebSocketLike } from "../../src/edge/accept.ts";
 import { type ClientSocket, Outgoing } from "../../src/edge/client_socket.ts";
 import { NodeUpgrades } from "../../src/edge/upgrade_node.ts";
 import type { CancelTimer, Clock } from "../../src/core/clock.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { type OpenWayIn, testClientSockets } from "../contract/client_socket_contract.ts";
+import { FakeSocket } from "../support/fake_socket.ts";
 import { Guest, type GuestConduct, Guests, QUICK_SETTINGS } from "../support/guest.ts";
 import { CURRENT_RUNTIME } from "../support/runtime_command.ts";
 
@@ -62,37 +59,6 @@ test("acceptSocket() serves over the WebSocket that the runtime itself has", {
   strictEqual((await (await peers.at(0)).ended).code, 4000);
   await listener.close();
 });
-
-/** A Web-standard socket in memory, played by the test. */
-class FakeSocket implements WebSocketLike {
-  binaryType = "blob";
-  readyState = 1;
-  bufferedAmount = 0;
-  /** Whether it refuses to send the codes of the protocol, as a browser's does. */
-  isStrict = false;
-  readonly log: string[] = [];
-  readonly #listeners = new Map<string, (event: WebSocketLikeEvent) => void>();
-
-  send(data: string | Uint8Array): void {
-    this.log.push(typeof data === "string" ? `send ${data}` : `send ${data.byteLength} bytes`);
-  }
-
-  close(code?: number, reason?: string): void {
-    if (this.isStrict && code !== undefined && code !== 1000 && code < 3000) {
-      throw new DOMException("InvalidAccessError");
-    }
-    this.readyState = 2;
-    this.log.push(`close ${code} ${reason}`);
-  }
-
-  addEventListener(type: string, listener: (event: WebSocketLikeEvent) => void): void {
-    this.#listeners.set(type, listener);
-  }
-
-  fires(type: string, event: WebSocketLikeEvent = {}): void {
-    this.#listeners.get(type)?.(event);
-  }
-}
 
 /** A clock whose timers fire when the test says so. */
 class Timers implements Clock {
@@ -213,4 +179,17 @@ test("acceptSocket() closes a slow client with 1013", () => {
     "send a",
     "close 1013 Slow consumer: more than 4194304 bytes unread",
   ]);
+});
+
+test("acceptSocket() drops a client whose socket throws, and reports it once", async () => {
+  const socket = new FakeSocket();
+  const guest = accept(socket);
+  socket.isBroken = true;
+  guest.say("a");
+  guest.say("b");
+  guest.socket.flush();
+  deepStrictEqual(await guest.ended, { code: 1006, reason: "The socket takes no message" });
+  guest.say("c");
+  socket.fires("close", { code: 1006 });
+  deepStrictEqual(socket.log, ["close undefined undefined"]);
 });

@@ -231,8 +231,8 @@ function resolveCluster(cluster: string): string {
 
 function resolveTls(tls: TcpTls | undefined): TcpTls | undefined {
   if (tls === undefined) return undefined;
-  requireText(SUBJECT, "tls.cert", tls.cert);
-  requireText(SUBJECT, "tls.key", tls.key);
+  requireText(SUBJECT, "tls.cert", tls?.cert);
+  requireText(SUBJECT, "tls.key", tls?.key);
   return Object.freeze({ ...tls });
 }
 

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { Channels, coreOf } from "../src/channels.ts";
 import { Endpoint, type EndpointOptions } from "../src/endpoint.ts";
 import { serve, type ServeOptions, type Server } from "../src/serve.ts";
+import { CLIENT_KEY, SERVER_CERT, SERVER_KEY } from "./support/certificate.ts";
 import { TestClient } from "./support/client.ts";
 import { RawClient, type RawRefusal } from "./support/raw_client.ts";
 
@@ -361,6 +362,9 @@ const BAD_OPTIONS: readonly (readonly [options: object, says: RegExp])[] = [
   [{ channelsMax: 0 }, /"channelsMax" must be an integer from 1/],
   [{ bufferedBytesMax: 1 }, /"bufferedBytesMax" must be an integer from 1048576/],
   [{ allowBroadcast: "yes" }, /"allowBroadcast" must be true or false, received "yes"/],
+  [{ authenticate: true }, /"authenticate" must be a function, received true/],
+  [{ authenticateToken: "t" }, /"authenticateToken" must be a function, received "t"/],
+  [{ authorize: true }, /"authorize" must be a function, received true/],
 ];
 
 for (const [options, says] of BAD_OPTIONS) {
@@ -371,4 +375,34 @@ for (const [options, says] of BAD_OPTIONS) {
 
 test("an endpoint needs channels", () => {
   throws(() => new Endpoint({} as EndpointOptions), { name: "TypeError", message: /"channels"/ });
+});
+
+const BAD_SERVE_OPTIONS: readonly (readonly [options: unknown, says: RegExp])[] = [
+  [undefined, /Cannot configure server: options must be an object, received undefined/],
+  [{ prot: 1 }, /"prot" is not an option, expected one of port, hostname, tls, fetch, channels/],
+  [{ port: "80" }, /"port" must be an integer from 0 to 65535, received "80"/],
+  [{ fetch: "index.html" }, /"fetch" must be a function, received "index.html"/],
+  [{ tls: true }, /"tls.cert" must be a string that is not empty, received undefined/],
+  [{ tls: { cert: "c" } }, /"tls.key" must be a string that is not empty, received undefined/],
+];
+
+for (const [options, says] of BAD_SERVE_OPTIONS) {
+  test(`serve() refuses ${JSON.stringify(options)}`, async () => {
+    await rejects(serve(options as ServeOptions), { name: "TypeError", message: says });
+  });
+}
+
+test("serve() refuses certificates that cannot be read, or do not belong together", async () => {
+  const channels = new Channels();
+  for (
+    const tls of [{ cert: "no certificate", key: SERVER_KEY }, {
+      cert: SERVER_CERT,
+      key: CLIENT_KEY,
+    }]
+  ) {
+    await rejects(serve({ port: 0, channels, tls }), {
+      name: "ClusterError",
+      code: "listen_failed",
+    });
+  }
 });

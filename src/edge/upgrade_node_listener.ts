@@ -1,7 +1,13 @@
 import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
-import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
+import {
+  type AddressInfo,
+  createServer as createTcpServer,
+  type Server,
+  type Socket,
+} from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { ClusterError } from "../errors.ts";
+import { assertCertificate } from "../runtime/certificate.ts";
 import { LISTEN_BACKLOG } from "./limits.ts";
 import type { EdgeListener, EdgeListenOptions, FetchHandler } from "./listener.ts";
 import type { NodeUpgrades } from "./upgrade_node.ts";
@@ -21,23 +27,35 @@ export function listenOnNode(
   options: EdgeListenOptions,
 ): Promise<EdgeListener> {
   const door = new Door(upgrades, options.fetch);
-  const onSocket = (socket: Socket): void => void upgrades.arrive(socket, door);
-  const handshakeTimeout = upgrades.settings.handshakeTimeoutMs;
-  const server = options.tls === undefined
-    ? createTcpServer({ noDelay: true }, onSocket)
-    : createTlsServer({ ...options.tls, handshakeTimeout, noDelay: true }, onSocket);
   const { port, hostname } = options;
-  return new Promise((resolve, reject) => {
-    server.once("error", (cause) => {
-      const message = `Cannot listen on ${hostname}:${port}: ${cause.message}`;
-      reject(new ClusterError("listen_failed", message, { cause }));
-    });
+  return new Promise<EdgeListener>((resolve, reject) => {
+    const server = createServer(upgrades, options.tls, (socket) => upgrades.arrive(socket, door));
+    server.once("error", reject);
     server.listen({ port, host: hostname, backlog: LISTEN_BACKLOG }, () => {
+      // What goes wrong with one client, such as a want of file descriptors, must not end all.
+      server.off("error", reject).on("error", () => {});
       const bound = server.address() as AddressInfo;
       const close = () => Promise.resolve(void server.close());
       resolve({ port: bound.port, hostname: bound.address, close });
     });
+  }).catch((cause: Error) => {
+    const message = `Cannot listen on ${hostname}:${port}: ${cause.message}`;
+    throw new ClusterError("listen_failed", message, { cause });
   });
+}
+
+function createServer(
+  { settings }: NodeUpgrades,
+  tls: EdgeListenOptions["tls"],
+  onSocket: (socket: Socket) => void,
+): Server {
+  if (tls === undefined) return createTcpServer({ noDelay: true }, onSocket);
+  assertCertificate(tls);
+  const { cert, key } = tls;
+  const handshakeTimeout = settings.handshakeTimeoutMs;
+  const server = createTlsServer({ cert, key, handshakeTimeout, noDelay: true }, onSocket);
+  // A client whose handshake took too long would otherwise stay.
+  return server.on("tlsClientError", (_error, socket) => socket.destroy());
 }
 
 /** Looks at the first bytes of each connection and sends it the right way. */

@@ -1,6 +1,6 @@
-import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
+import { assertCertificate } from "./certificate.ts";
 import { limitConnect } from "./connect_limit.ts";
 import type {
   Tcp,
@@ -100,12 +100,6 @@ function serve(tls: TcpTls | undefined, open: TcpOpen): Server {
   }, (socket) => attach(socket, open));
   // A client whose handshake took too long would otherwise stay.
   return server.on("tlsClientError", (_error, socket) => socket.destroy());
-}
-
-// Deno's `node:tls` looks at them only in the handshake: a listener would turn all clients away.
-function assertCertificate({ cert = "", key = "" }: TcpTls): void {
-  if (new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) return;
-  throw new Error("the key is not the certificate's");
 }
 
 class NodeListener implements TcpListener {

@@ -284,3 +284,15 @@ test("listenOnNode() speaks TLS, and survives those who do not", async () => {
   deepStrictEqual(await (await guests.at(0)).ended, { code: 4000, reason: "bye" });
   await way.stop();
 });
+
+test("listenOnNode() drops a client whose TLS handshake takes too long", async () => {
+  const tls = { cert: SERVER_CERT, key: SERVER_KEY };
+  const settings = { ...QUICK_SETTINGS, handshakeTimeoutMs: 100 };
+  await withListener({ tls }, async ({ port }) => {
+    for (const bytes of ["", "\x16\x03\x01\x00\xa5"]) {
+      const socket = connect(port, "127.0.0.1").resume();
+      socket.on("error", () => {}).write(bytes, "latin1");
+      await new Promise((resolve) => socket.once("close", resolve));
+    }
+  }, settings);
+});

@@ -27,9 +27,9 @@ export type ClientAction =
   | "subscribe"
   | "publish"
   | "broadcast"
-  /** To become a member of a channel, or to have other metadata there. */
+  /** To become a member of a channel and be told of the others, or to have other metadata there. */
   | "join"
-  /** To know who is a member. */
+  /** To know who is a member, without being one. */
   | "members";
 
 /** Options of an {@linkcode Endpoint}. Only `channels` is needed. */

@@ -305,3 +305,89 @@ test("clients of different nodes see each other, and move between nodes without 
   await a.presence.stop();
   await a.cluster.stop();
 });
+
+test("a client that is gone before the application has decided does not become a member", async () => {
+  for (const by of ["admit", "authorize"]) {
+    let decide = (): void => {};
+    let isAsked = (): void => {};
+    const asked = new Promise<void>((resolve) => isAsked = resolve);
+    const judge = (channel: string | undefined) =>
+      channel !== "room" ? true : new Promise<boolean>((resolve) => {
+        decide = () => resolve(true);
+        isAsked();
+      });
+    const options: Options = by === "admit"
+      ? { presence: { admit: ({ channel }) => judge(channel) } }
+      : { server: { authorize: (_action, channel) => judge(channel) } };
+    await withServer(options, async (server, presence) => {
+      const client = await TestClient.connect(server);
+      await client.request({ type: "join", channel: "hall", member: "ann" });
+      client.send({ type: "join", channel: "room", id: 2, member: "ann" });
+      await asked;
+      client.destroy();
+      await until(presence, () => presence.count("hall") === 0);
+      decide();
+      const other = await join(server, { channel: "lobby" });
+      deepStrictEqual(presence.channelsOf("ann"), []);
+      other.client.destroy();
+    });
+  }
+});
+
+test("who may not know the members is told nothing of them", async () => {
+  const authorize = (action: string) => action !== "members";
+  await withServer({ server: { authorize } }, async (server, presence) => {
+    const client = await TestClient.connect(server);
+    for (const follow of [true, "count", false]) {
+      const answer = await client.request({ type: "members", channel: "room", follow });
+      strictEqual(answer.code, "forbidden");
+    }
+    await presence.join("room", "ann");
+    // What it would be told comes before this.
+    const pong = await client.request({ type: "ping" });
+    strictEqual(pong.type, "pong");
+    client.destroy();
+  });
+});
+
+test("a client that joins more channels than it may is told so, and is in the first ones", async () => {
+  await withServer({ server: { channelsMax: 100 } }, async (server, presence) => {
+    const client = await TestClient.connect(server);
+    for (let id = 1; id <= 10_000; id++) {
+      client.send({ type: "join", channel: `c${id}`, id, member: "eve", follow: false });
+    }
+    const last = await client.until(({ id }) => id === 10_000);
+    strictEqual(last.code, "channel_limit");
+    strictEqual(presence.channelsOf("eve").length, 100);
+    client.destroy();
+    await until(presence, () => presence.channelsOf("eve").length === 0);
+    strictEqual(presence.stats().channels, 0);
+  });
+});
+
+async function until(presence: Presence, isRight: () => boolean): Promise<void> {
+  const changes = presence.changes();
+  if (isRight()) return changes.close();
+  for await (const _change of changes) if (isRight()) return;
+}
+
+test("P10: a follower that does not read is closed, and the others are told all", async () => {
+  const server = { bufferedBytesMax: 65_536, messageBytesMax: 65_536 };
+  await withServer({ server }, async (running, presence) => {
+    const slow = await TestClient.connect(running);
+    await slow.request({ type: "members", channel: "room", follow: true });
+    const quick = await TestClient.connect(running);
+    await quick.request({ type: "members", channel: "room", follow: true });
+    slow.raw.pause();
+    const meta = "x".repeat(4_000);
+    for (let round = 0; running.endpoint.stats().slowConsumers === 0; round++) {
+      for (let index = 0; index < 10; index++) {
+        void presence.join("room", `m${index}`, { meta: `${round} ${meta.slice(10)}` });
+      }
+      await quick.next("presence");
+    }
+    strictEqual(running.endpoint.clientCount, 1);
+    quick.destroy();
+    slow.destroy();
+  });
+});

@@ -33,7 +33,8 @@ class Driver<Input, Output> implements Drive<Input> {
   readonly #machine: Machine<Input | Wake, Output>;
   readonly #clock: Clock;
   readonly #perform: (output: Output) => void;
-  readonly #wake: () => void;
+  readonly #onTimer: () => void;
+  readonly #onEndOfTick: () => void;
   #cancelTimer: CancelTimer | undefined;
   #armedFor: Millis | undefined;
   #deferred = false;
@@ -48,7 +49,15 @@ class Driver<Input, Output> implements Drive<Input> {
     this.#machine = machine;
     this.#clock = clock;
     this.#perform = perform;
-    this.#wake = () => this.#onWake();
+    this.#onTimer = () => {
+      this.#armedFor = undefined;
+      this.#cancelTimer = undefined;
+      this.#wake();
+    };
+    this.#onEndOfTick = () => {
+      this.#deferred = false;
+      this.#wake();
+    };
     this.#settle();
   }
 
@@ -73,22 +82,23 @@ class Driver<Input, Output> implements Drive<Input> {
       }
     }
     this.#performing = false;
-    if (!this.#stopped) this.#arm(this.#machine.deadline);
+    // At the end of the tick the deadline is looked at anyhow.
+    if (!this.#stopped && !this.#deferred) this.#arm(this.#machine.deadline);
   }
 
-  // A deadline that moved back needs no new timer: the old one wakes the machine early, which is harmless.
+  // A timer that was set for a deadline that moved back, or is met at the end of the tick, stays: it
+  // wakes the machine early, which is harmless, and most ticks move the deadline only so far.
   #arm(deadline: Millis | undefined): void {
-    if (this.#deferred) return;
     if (deadline === undefined) return this.#disarm();
     if (this.#armedFor !== undefined && this.#armedFor <= deadline) return;
-    this.#disarm();
     const delayMs = deadline - this.#clock.now();
     if (delayMs <= 0) {
       this.#deferred = true;
-      this.#clock.defer(this.#wake);
+      this.#clock.defer(this.#onEndOfTick);
     } else {
+      this.#disarm();
       this.#armedFor = deadline;
-      this.#cancelTimer = this.#clock.setTimer(delayMs, this.#wake);
+      this.#cancelTimer = this.#clock.setTimer(delayMs, this.#onTimer);
     }
   }
 
@@ -98,10 +108,7 @@ class Driver<Input, Output> implements Drive<Input> {
     this.#armedFor = undefined;
   }
 
-  #onWake(): void {
-    this.#deferred = false;
-    this.#armedFor = undefined;
-    this.#cancelTimer = undefined;
+  #wake(): void {
     if (this.#stopped) return;
     this.#machine.handle(WAKE, this.#clock.now());
     this.#settle();

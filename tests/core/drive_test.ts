@@ -140,6 +140,18 @@ test("a deadline that has passed is met at the end of the tick, with all that ca
   deepStrictEqual(parrot.wokenAt, [0, 0]);
 });
 
+test("what is met at the end of the tick leaves the timer for later as it is", () => {
+  const { clock, parrot, driven } = start();
+  driven.feed({ kind: "wait", until: 50 });
+  const [timer] = clock.timers;
+  driven.feed({ kind: "wait", until: 0 });
+  driven.feed({ kind: "wait", until: 50 });
+  clock.endTick();
+  deepStrictEqual([parrot.wokenAt, clock.timers], [[0], [timer]]);
+  clock.goTo(50);
+  deepStrictEqual(parrot.wokenAt, [0, 50]);
+});
+
 test("a deadline that is taken back leaves no timer", () => {
   const { clock, driven } = start();
   driven.feed({ kind: "wait", until: 50 });

@@ -84,6 +84,11 @@ export class KeptConnection<Ticket>
     return this.#wire.server;
   }
 
+  /** Commands and subscriptions that wait for their answers. */
+  get pendingCommands(): number {
+    return this.#wire.pendingCommands;
+  }
+
   /** Commands that wait for a connection. */
   get waitingCommands(): number {
     return this.#waiting.length;

@@ -1,3 +1,4 @@
+import type { Clock } from "../../core/clock.ts";
 import { type Drive, drive } from "../../core/drive.ts";
 import type { Millis } from "../../core/machine.ts";
 import { createPrng } from "../../core/prng.ts";
@@ -69,7 +70,7 @@ const GOODBYE_MS = 500;
 /**
  * A client of one Redis server: promises over a {@linkcode KeptConnection}.
  *
- * Commands of one tick leave in one write. A lost connection is built again, with growing pauses,
+ * Commands of one tick leave in one write, or in two: the first does not wait for the others. A lost connection is built again, with growing pauses,
  * and what was subscribed to is subscribed to again; messages that were published meanwhile are
  * lost, as Redis keeps none. In RESP2 a connection with subscriptions takes no other commands, so
  * there each needs a client of its own.
@@ -98,7 +99,8 @@ export class RedisClient {
       systemClock.now(),
     );
     this.#dialer = new RedisDialer((input) => this.#drive.feed(input));
-    this.#drive = drive(this.#kept, systemClock, (output) => this.#perform(output));
+    const clock: Clock = { ...systemClock, defer: (callback) => this.#defer(callback) };
+    this.#drive = drive(this.#kept, clock, (output) => this.#perform(output));
   }
 
   /**
@@ -164,6 +166,13 @@ export class RedisClient {
     // The drive goes on without a deadline: what is asked for from now on is told that it is late.
     this.#drive.feed({ kind: "close" });
     await this.#dialer.end(GOODBYE_MS);
+  }
+
+  // A command that waits for no other leaves with those of the same job: who asks one thing after
+  // the other gains nothing by a longer wait. Behind it the others of the tick come together.
+  #defer(callback: () => void): void {
+    if (this.#kept.pendingCommands <= 1) queueMicrotask(callback);
+    else systemClock.defer(callback);
   }
 
   #subscription(verb: "SUBSCRIBE" | "UNSUBSCRIBE", channel: string): void {

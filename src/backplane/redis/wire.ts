@@ -92,6 +92,11 @@ export class Wire<Ticket> implements Machine<DialerInput | Wake, WireEvent<Ticke
     return this.#state.name === "open" ? this.#state.connection.queuedBytes : 0;
   }
 
+  /** Commands and subscriptions that wait for their answers. */
+  get pendingCommands(): number {
+    return this.#state.name === "open" ? this.#state.connection.pendingCommands : 0;
+  }
+
   /** Sends a command, if the server takes any. */
   command(command: RedisCommand, ticket: Ticket | undefined, now: Millis): void {
     if (this.#state.name !== "open") return;

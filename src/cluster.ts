@@ -211,9 +211,11 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
    * published, and best before any client is served.
    *
    * @throws {TypeError} If it is neither.
+   * @throws {ClusterError} `stopped` if the cluster was stopped.
    * @throws {Error} If some are attached already, here or elsewhere, or channels have published.
    */
   attach(part: Attachable): void {
+    this.#requireGoingOn("attach");
     if (part instanceof Presence) this.#core.attachPresence(presenceCoreOf(part));
     else if (part instanceof Channels) this.#core.attach(coreOf(part));
     else {
@@ -237,13 +239,13 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
     try {
       for (const [path, backplane] of this.#backplanes.entries()) {
         await backplane.start(this.nodeId, this.name, this.#core.handler(path));
+        this.#requireGoingOn("start");
         this.#core.started(path);
       }
     } catch (error) {
       await this.stop();
       throw error;
     }
-    if (this.#phase !== "starting") return;
     this.#phase = "running";
     this.#review();
   }
@@ -307,6 +309,12 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
 
   get #isOver(): boolean {
     return this.#phase === "stopping" || this.#phase === "stopped";
+  }
+
+  #requireGoingOn(action: string): void {
+    if (this.#isOver) {
+      throw new ClusterError("stopped", `Cannot ${action}: the cluster was stopped`);
+    }
   }
 
   async #end(): Promise<void> {

@@ -122,7 +122,7 @@ export class LinkError extends Error {
 export type ClusterErrorCode =
   /** The port to listen on is taken, or the address cannot be bound. */
   | "listen_failed"
-  /** The object was stopped, or was never started. */
+  /** The object was stopped, or was started before. */
   | "stopped"
   /** A wait ended by its time limit. */
   | "timed_out";

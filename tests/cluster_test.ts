@@ -257,6 +257,21 @@ test("stop() is idempotent, works before start(), and start() works once", async
   strictEqual(cluster.health, "stopped");
 });
 
+test("start() fails when the cluster is stopped meanwhile", async () => {
+  const cluster = new Cluster([mesh({ port: 0 }), mesh({ port: 0 })]);
+  const starting = rejects(cluster.start(), { name: "ClusterError", code: "stopped" });
+  await cluster.stop();
+  await starting;
+  throws(() => cluster.attach(new Channels()), { name: "ClusterError", code: "stopped" });
+});
+
+test("a backplane serves one cluster, and no second one takes it over", async () => {
+  const shared = mesh({ port: 0 });
+  const refusal = { name: "ClusterError", code: "stopped", message: /each cluster needs its own/ };
+  await rejects(new Cluster([shared, shared]).start(), refusal);
+  await rejects(new Cluster(shared).start(), refusal);
+});
+
 test("start() names the port that is taken", async () => {
   const a = await startNode("a");
   const { port } = a.meshes[0]!;

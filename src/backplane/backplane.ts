@@ -9,6 +9,7 @@
  */
 
 import type { NodeId } from "../core/node.ts";
+import { ClusterError } from "../errors.ts";
 
 /** What the other nodes may know of a node. */
 export interface NodeIdentity {
@@ -76,7 +77,9 @@ export interface Backplane {
    * @param id This node.
    * @param name The operator's name for it.
    * @param handler Takes what happens, from now until `stop` has resolved.
-   * @throws {Error} If it cannot start: a port in use, a wrong password. The message says what to fix.
+   * @throws {Error} If it cannot start: a port in use, a wrong password. The message says what to
+   *     fix. It starts once: later, or once it was stopped, it rejects with a `ClusterError` whose
+   *     code is `stopped`.
    */
   start(id: NodeId, name: string, handler: BackplaneHandler): Promise<void>;
   /**
@@ -107,4 +110,15 @@ export interface Backplane {
   stats(): BackplaneStats;
   /** Says goodbye, sends what is queued and ends everything, within a second. Idempotent. */
   stop(): Promise<void>;
+}
+
+/** What an engine says that is started again: it would take away what its first node stands on. */
+export function startedAgain(engine: string): ClusterError {
+  const message = `Cannot start ${engine}: it was started before, and each cluster needs its own`;
+  return new ClusterError("stopped", message);
+}
+
+/** What an engine says that is stopped before it has started. */
+export function stoppedEarly(engine: string): ClusterError {
+  return new ClusterError("stopped", `Cannot start ${engine}: it was stopped`);
 }

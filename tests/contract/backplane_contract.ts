@@ -239,11 +239,25 @@ function testEnds(engine: BackplaneCase): void {
     const never = new BackplaneSide("a", ground.create());
     await never.stop();
     const side = new BackplaneSide("b", ground.create());
-    const starting = side.start().catch(() => {});
+    const starting = rejects(side.start(), { name: "ClusterError", code: "stopped" });
     await side.stop();
     await starting;
     strictEqual(await ground.isOpen(side.backplane), false);
     deepStrictEqual([...never.offences, ...side.offences], []);
+  });
+
+  testOn(engine, "starts once, and never again", async (ground) => {
+    const side = new BackplaneSide("a", ground.create());
+    const refusal = { name: "ClusterError", code: "stopped" };
+    await side.start();
+    await rejects(side.start(), refusal);
+    strictEqual(await ground.isOpen(side.backplane), true);
+    await side.stop();
+    await rejects(side.start(), refusal);
+    strictEqual(await ground.isOpen(side.backplane), false);
+    const never = ground.create();
+    await never.stop();
+    await rejects(new BackplaneSide("b", never).start(), refusal);
   });
 
   testOn(engine, "says why it cannot start, and leaves nothing open", async (ground) => {

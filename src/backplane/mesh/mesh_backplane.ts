@@ -7,7 +7,13 @@ import { systemDigests, systemRandomBytes, systemSeed } from "../../runtime/cryp
 import { resolveAll } from "../../runtime/dns.ts";
 import { loadTcp } from "../../runtime/load_tcp.ts";
 import type { Tcp, TcpConnection, TcpHandler, TcpListener } from "../../runtime/tcp.ts";
-import type { Backplane, BackplaneHandler, BackplaneStats } from "../backplane.ts";
+import {
+  type Backplane,
+  type BackplaneHandler,
+  type BackplaneStats,
+  startedAgain,
+  stoppedEarly,
+} from "../backplane.ts";
 import { formatAddress, isWildcard } from "./address.ts";
 import { Mesh as MeshMachine } from "./mesh.ts";
 import type { MeshInput } from "./mesh_input.ts";
@@ -78,11 +84,16 @@ class MeshBackplane implements Mesh {
   }
 
   async start(id: NodeId, name: string, handler: BackplaneHandler): Promise<void> {
+    if (this.#handler !== undefined) throw startedAgain(this.name);
     this.#handler = handler;
     this.#tcp = await loadTcp();
+    if (this.#isStopping) throw stoppedEarly(this.name);
     this.#listener = await this.#listen(this.#tcp);
+    if (this.#isStopping) {
+      await this.#listener.close();
+      throw stoppedEarly(this.name);
+    }
     this.#port = this.#listener.port;
-    if (this.#isStopping) return await this.#listener.close();
     const context = {
       id,
       name,

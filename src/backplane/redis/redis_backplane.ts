@@ -4,7 +4,13 @@ import type { NodeId } from "../../core/node.ts";
 import { createPrng } from "../../core/prng.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { systemSeed } from "../../runtime/crypto.ts";
-import type { Backplane, BackplaneHandler, BackplaneStats } from "../backplane.ts";
+import {
+  type Backplane,
+  type BackplaneHandler,
+  type BackplaneStats,
+  startedAgain,
+  stoppedEarly,
+} from "../backplane.ts";
 import { ClusterTopology } from "./cluster_topology.ts";
 import { DEFAULT_CONNECTION_SETTINGS } from "./connection_settings.ts";
 import { RedisDialer } from "./redis_dialer.ts";
@@ -71,8 +77,9 @@ class RedisBackplane implements Backplane {
   }
 
   async start(id: NodeId, name: string, handler: BackplaneHandler): Promise<void> {
+    if (this.#handler !== undefined) throw startedAgain(this.name);
+    if (this.#isStopping) throw stoppedEarly(this.name);
     this.#handler = handler;
-    if (this.#isStopping) return;
     const wires = this.#createWires(id);
     const now = systemClock.now();
     const topology = createTopology(wires, this.#settings.topology, now);
@@ -117,7 +124,7 @@ class RedisBackplane implements Backplane {
     this.#isStopping = true;
     this.#drive?.feed({ kind: "leave" });
     this.#drive?.stop();
-    this.#starting?.resolve();
+    this.#starting?.reject(stoppedEarly(this.name));
     await this.#dialer.end(GOODBYE_MS);
   }
 

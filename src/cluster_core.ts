@@ -146,10 +146,6 @@ export class ClusterCore {
     this.#channels?.detach();
     this.#feed({ kind: "leave" });
     this.#drive?.stop();
-    // Where nothing was started somebody may wait too.
-    for (const output of this.#machine.take()) {
-      if (output.kind === "confirmed" || output.kind === "acknowledged") this.#perform(output);
-    }
     this.#presence?.detach();
     return peers;
   }
@@ -172,10 +168,18 @@ export class ClusterCore {
   #createUplink(): ChannelUplink {
     const feed = (input: ClusterInput): void => this.#feed(input);
     return {
-      subscribe: (channel, ticket) => feed({ kind: "subscribe", channel, ticket }),
+      subscribe: (channel, ticket) => {
+        if (this.#drive !== undefined) return feed({ kind: "subscribe", channel, ticket });
+        // Before the start there is nobody to wait for.
+        feed({ kind: "subscribe", channel, ticket: undefined });
+        ticket([]);
+      },
       unsubscribe: (channel) => feed({ kind: "unsubscribe", channel }),
       announce: (channel, messages) => feed({ kind: "announce", channel, messages }),
-      acknowledge: (message, ticket) => feed({ kind: "acknowledge", ...message, ticket }),
+      acknowledge: (message, ticket) => {
+        if (this.#drive === undefined) ticket({ nodes: [], missing: [] });
+        else feed({ kind: "acknowledge", ...message, ticket });
+      },
     };
   }
 

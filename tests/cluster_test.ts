@@ -212,16 +212,24 @@ test("a subscription that waits is settled when the cluster stops", async () => 
   await cluster.stop();
 });
 
-test("who waits is answered when a cluster stops that never started", async () => {
+test("before the start nobody waits for other nodes, who learn of it afterwards", async () => {
+  const a = await startNode("a");
+  const cluster = new Cluster(mesh({ port: 0, peers: peersOf(a) }));
   const channels = new Channels();
-  const cluster = new Cluster(mesh({ port: 0 }));
+  const before = channels.subscribe("news");
   cluster.attach(channels);
-  const early = channels.subscribe("news");
-  const published = channels.publish("news", 1, { acknowledge: true });
+  const news = channels.subscribe("news");
+  deepStrictEqual(await before.confirmed, { missing: [] });
+  deepStrictEqual(await news.confirmed, { missing: [] });
+  const { nodes } = await channels.publish("news", 1, { acknowledge: true });
+  deepStrictEqual(nodes, [cluster.nodeId]);
+  await cluster.start();
+  await Promise.all([cluster.whenReady(), once(a.cluster, "peerconnected")]);
+  const published = await a.channels.publish("news", 2, { acknowledge: true });
+  deepStrictEqual(published.nodes.length, 2);
+  deepStrictEqual(await read(news, 2), [1, 2]);
   await cluster.stop();
-  deepStrictEqual(await early.confirmed, { missing: [] });
-  deepStrictEqual((await published).nodes, [cluster.nodeId]);
-  deepStrictEqual(await read(early, 1), [1]);
+  await a.cluster.stop();
 });
 
 test("who waits is answered when a listener stops the cluster", async () => {

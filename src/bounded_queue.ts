@@ -52,8 +52,19 @@ export class BoundedQueue<Item> implements AsyncIterable<Item> {
     this.#notify();
   }
 
-  /** Reads the items in order. Leaving the loop closes the queue. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Item, void, void> {
+  /** Reads the items in order. Leaving the loop closes the queue, also while it waits for one. */
+  [Symbol.asyncIterator](): AsyncGenerator<Item, void, void> {
+    const reading = this.#read();
+    const leave = reading.return.bind(reading);
+    // A generator that waits would leave only with the next item.
+    reading.return = (value) => {
+      this.close();
+      return leave(value);
+    };
+    return reading;
+  }
+
+  async *#read(): AsyncGenerator<Item, void, void> {
     try {
       for (;;) {
         while (this.#items.length > 0) yield this.#items.shift()!;

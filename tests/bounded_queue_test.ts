@@ -66,3 +66,17 @@ test("it ends once, whether it is closed or its loop is left", async () => {
   strictEqual(ended, 1);
   strictEqual(queue.push([2]), 0);
 });
+
+test("a reader that waits can leave, without another item", async () => {
+  let ended = 0;
+  const queue = new BoundedQueue<number>(2, () => ended++);
+  const reader = queue[Symbol.asyncIterator]();
+  const waiting = reader.next();
+  deepStrictEqual(await reader.return(), { value: undefined, done: true });
+  deepStrictEqual(await waiting, { value: undefined, done: true });
+  strictEqual(ended, 1);
+  // One that has not begun to read leaves the queue closed as well.
+  const unread = new BoundedQueue<number>(2, () => ended++);
+  await unread[Symbol.asyncIterator]().return();
+  deepStrictEqual([unread.isClosed, ended], [true, 2]);
+});

@@ -25,7 +25,8 @@ try {
   if (options === undefined) process.stdout.write(HELP);
   else await new DemoCluster(options).start();
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  const [line] = (error instanceof Error ? error.message : String(error)).split("\n");
+  process.stderr.write(`${line}\n`);
   process.exitCode = 2;
 }
 

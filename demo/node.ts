@@ -33,7 +33,7 @@ const HELP = `One Chorus node.
   --cluster-host HOST   default 127.0.0.1; another needs --secret
   --peer HOST:PORT      another node; may be repeated
   --advertise HOST:PORT where the other nodes reach this one, if not there
-  --node-timeout MS     a node that is silent for longer is down (default 5000, at least 500)
+  --node-timeout MS     a node that is silent for longer is down (default 5000, 500 to 300000)
   --secret SECRET       what the nodes of this cluster share
   --redis URL           meet the other nodes over Redis: redis://, rediss:// or unix://; with
                         --cluster-port or --peer over both, else over Redis alone
@@ -45,6 +45,8 @@ const HELP = `One Chorus node.
 
 // Below it a busy machine's pauses look like death.
 const NODE_TIMEOUT_MS_MIN = 500;
+/** Five heartbeats of the longest. */
+const NODE_TIMEOUT_MS_MAX = 300_000;
 
 /** How long it waits to end by itself. */
 const EXIT_MS = 1_000;
@@ -76,7 +78,8 @@ async function main(): Promise<void> {
     if (flags === undefined) console.log(HELP);
     else await run(flags);
   } catch (error) {
-    console.error(error instanceof Error ? error.message : String(error));
+    const [line] = (error instanceof Error ? error.message : String(error)).split("\n");
+    console.error(line);
     process.exit(2);
   }
 }
@@ -303,8 +306,8 @@ function readPort(flag: string, text: string): number {
 
 function readMillis(flag: string, text: string): number {
   const millis = Number(text);
-  if (/^\d{1,7}$/.test(text) && millis >= NODE_TIMEOUT_MS_MIN) return millis;
-  throw new UsageError(
-    `Cannot use ${flag} ${text}: expected ms, a whole number from ${NODE_TIMEOUT_MS_MIN} on`,
-  );
+  const isInRange = millis >= NODE_TIMEOUT_MS_MIN && millis <= NODE_TIMEOUT_MS_MAX;
+  if (/^\d{1,6}$/.test(text) && isInRange) return millis;
+  const range = `from ${NODE_TIMEOUT_MS_MIN} to ${NODE_TIMEOUT_MS_MAX}`;
+  throw new UsageError(`Cannot use ${flag} ${text}: expected ms, a whole number ${range}`);
 }

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { ClusterError } from "../errors.ts";
+import { toListenError } from "../runtime/listen_error.ts";
+import { formatAddress } from "../runtime/tcp_address.ts";
 import type { Admission, Admit, ClientRequest, EdgeSettings } from "./client_socket.ts";
 import { EdgeTally } from "./edge_counters.ts";
 import { BODY_BYTES_MAX } from "./limits.ts";
@@ -157,9 +158,9 @@ export class BunUpgrades implements BunSocketOwner {
       const { port = options.port } = server;
       return Promise.resolve({ port, hostname: server.hostname ?? hostname, close });
     } catch (cause) {
-      const detail = cause instanceof Error ? cause.message : String(cause);
-      const message = `Cannot listen on ${hostname}:${options.port}: ${detail}`;
-      return Promise.reject(new ClusterError("listen_failed", message, { cause }));
+      const { port } = options;
+      const action = `listen on ${formatAddress({ hostname, port })}`;
+      return Promise.reject(toListenError(action, cause));
     }
   }
 

@@ -6,8 +6,9 @@ import {
   type Socket,
 } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
-import { ClusterError } from "../errors.ts";
 import { assertCertificate } from "../runtime/certificate.ts";
+import { toListenError } from "../runtime/listen_error.ts";
+import { formatAddress } from "../runtime/tcp_address.ts";
 import { LISTEN_BACKLOG } from "./limits.ts";
 import type { EdgeListener, EdgeListenOptions, FetchHandler } from "./listener.ts";
 import type { NodeUpgrades } from "./upgrade_node.ts";
@@ -38,9 +39,8 @@ export function listenOnNode(
       const close = () => Promise.resolve(void server.close());
       resolve({ port: bound.port, hostname: bound.address, close });
     });
-  }).catch((cause: Error) => {
-    const message = `Cannot listen on ${hostname}:${port}: ${cause.message}`;
-    throw new ClusterError("listen_failed", message, { cause });
+  }).catch((cause: unknown) => {
+    throw toListenError(`listen on ${formatAddress({ hostname, port })}`, cause);
   });
 }
 

@@ -307,6 +307,12 @@ const BAD_STARTS: readonly (readonly [title: string, args: readonly string[], sa
     ["--node-timeout", "499"],
     /--node-timeout 499: .* from 500/,
   ],
+  [
+    "a node timeout that is too long",
+    ["--node-timeout", "300001"],
+    /--node-timeout 300001: .* to 300000/,
+  ],
+  ["a flag without its value", ["--port", "--json"], /--port/],
   ["an advertised address without a port", ["--advertise", "here"], /"here"/],
 ];
 
@@ -329,7 +335,8 @@ test("a port in use is one clear line and exit code 2, for clients and for nodes
       args[args.indexOf(flag) + 1] = `${flag === "--port" ? a.port : a.clusterPort}`;
       const child = start({ script: "demo/node.ts", args });
       deepStrictEqual(await child.exited, { code: 2, signal: null });
-      match(child.output, new RegExp(`127\\.0\\.0\\.1:${args[args.indexOf(flag) + 1]}`));
+      const place = `127\\.0\\.0\\.1:${args[args.indexOf(flag) + 1]}`;
+      match(child.output, new RegExp(`^Cannot listen .*${place}: the port is in use$`));
       strictEqual(child.output.split("\n").length, 1, child.output);
     }
   });

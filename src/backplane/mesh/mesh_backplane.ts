@@ -1,10 +1,11 @@
 import { type Drive, drive } from "../../core/drive.ts";
 import type { NodeId } from "../../core/node.ts";
 import { createPrng } from "../../core/prng.ts";
-import { ClusterError, TcpError } from "../../errors.ts";
+import { TcpError } from "../../errors.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { systemDigests, systemRandomBytes, systemSeed } from "../../runtime/crypto.ts";
 import { resolveAll } from "../../runtime/dns.ts";
+import { toListenError } from "../../runtime/listen_error.ts";
 import { loadTcp } from "../../runtime/load_tcp.ts";
 import type { Tcp, TcpConnection, TcpHandler, TcpListener } from "../../runtime/tcp.ts";
 import {
@@ -160,10 +161,7 @@ class MeshBackplane implements Mesh {
         return this.#open(connection, undefined);
       });
     } catch (cause) {
-      const place = formatAddress({ hostname, port });
-      const why = cause instanceof Error ? cause.message : String(cause);
-      const message = `Cannot listen for nodes on ${place}: ${why}`;
-      throw new ClusterError("listen_failed", message, { cause });
+      throw toListenError(`listen for nodes on ${formatAddress({ hostname, port })}`, cause);
     }
   }
 

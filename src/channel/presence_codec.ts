@@ -134,6 +134,33 @@ export function encodePresence(writer: ByteWriter, body: PresenceBody): Uint8Arr
   return writer.finish();
 }
 
+/** Some changes as bytes: those of a delta behind its head. */
+export interface EncodedOps {
+  /** The version before the first of them. */
+  readonly prev: number;
+  /** How many there are. */
+  readonly count: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Encodes changes apart from the body that they will be in. The bytes belong to the caller. */
+export function encodeOps(writer: ByteWriter, { prev, ops }: DeltaBody): EncodedOps {
+  writeOps(writer, prev, ops);
+  return { prev, count: ops.length, bytes: writer.finish() };
+}
+
+/**
+ * Encodes a delta of changes that are encoded already, each the next of the one before: a change is
+ * told from the version before it, and a channel is named anew in each.
+ */
+export function encodeDelta(writer: ByteWriter, parts: readonly EncodedOps[]): Uint8Array {
+  writer.u8(TYPE.delta);
+  writer.varint(parts[0]!.prev);
+  writer.varint(parts.reduce((sum, { count }) => sum + count, 0));
+  for (const { bytes } of parts) writer.raw(bytes);
+  return writer.finish();
+}
+
 /**
  * Decodes a body.
  *
@@ -169,6 +196,10 @@ function readBody(reader: ByteReader): PresenceBody | "unknown" | undefined {
 function writeDelta(writer: ByteWriter, { prev, ops }: DeltaBody): void {
   writer.varint(prev);
   writer.varint(ops.length);
+  writeOps(writer, prev, ops);
+}
+
+function writeOps(writer: ByteWriter, prev: number, ops: readonly PresenceOp[]): void {
   let before = prev;
   let channel = "";
   for (const op of ops) {

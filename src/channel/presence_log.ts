@@ -3,6 +3,9 @@ import { Deque } from "../core/deque.ts";
 import { addToFew, type Few, itemsOf, removeFromFew } from "../core/few.ts";
 import type { Millis } from "../core/machine.ts";
 import {
+  encodeDelta,
+  type EncodedOps,
+  encodeOps,
   encodePresence,
   PIECE_SLOTS_MAX,
   type PieceEntry,
@@ -21,10 +24,8 @@ const BODY_CHARACTERS_MAX = 131_072;
 const ENTRY_CHARACTERS = 24;
 
 /** Some changes, as they were told. */
-interface Told {
-  readonly prev: number;
+interface Told extends EncodedOps {
   readonly last: number;
-  readonly body: Uint8Array;
 }
 
 /**
@@ -125,10 +126,11 @@ export class PresenceLog {
     for (const ops of split(this.#ops)) {
       const prev = this.copy.version;
       const last = ops[ops.length - 1]!.version;
-      const body = encodePresence(this.#writer, { kind: "delta", prev, ops });
+      const encoded = encodeOps(this.#writer, { kind: "delta", prev, ops });
       this.copy.version = last;
-      this.#remember({ prev, last, body: body.slice() });
-      bodies.push(body);
+      // Bytes of its own, since those that were written are a view of larger memory.
+      this.#remember({ ...encoded, bytes: encoded.bytes.slice(), last });
+      bodies.push(encodeDelta(this.#writer, [encoded]));
     }
     this.#ops = [];
     this.#digest = { version: this.copy.version, hash: this.copy.hash };
@@ -144,17 +146,23 @@ export class PresenceLog {
     while (this.#told.length > 0) this.#forgetOldest();
   }
 
-  /** What was told after a version, or `undefined` if that is not remembered any more. */
+  /** What was told after a version, in as few bodies as hold it, or `undefined` if that is not remembered any more. */
   toldAfter(version: number): Uint8Array[] | undefined {
     if (version >= this.copy.version) return [];
     if ((this.#told.first?.prev ?? Infinity) > version) return undefined;
+    let index = this.#told.length;
+    while (index > 0 && this.#told.at(index - 1)!.last > version) index--;
     const bodies: Uint8Array[] = [];
-    for (let index = this.#told.length - 1; index >= 0; index--) {
-      const told = this.#told.at(index)!;
-      if (told.last <= version) break;
-      bodies.push(told.body);
+    while (index < this.#told.length) {
+      const parts: Told[] = [];
+      for (let size = 0; index < this.#told.length && size < BODY_CHARACTERS_MAX; index++) {
+        const told = this.#told.at(index)!;
+        parts.push(told);
+        size += told.bytes.byteLength;
+      }
+      bodies.push(encodeDelta(this.#writer, parts));
     }
-    return bodies.reverse();
+    return bodies;
   }
 
   /** A piece of the whole, from a slot on. To be asked for when all changes have been told. */
@@ -185,15 +193,14 @@ export class PresenceLog {
     else this.#connections.set(entry.connection, rest);
   }
 
-  // A small body of its own, since those that are sent are views of larger memory.
   #remember(told: Told): void {
     this.#told.push(told);
-    this.#toldBytes += told.body.byteLength;
+    this.#toldBytes += told.bytes.byteLength;
     while (this.#toldBytes > TOLD_BYTES_MAX) this.#forgetOldest();
   }
 
   #forgetOldest(): void {
-    this.#toldBytes -= this.#told.shift()!.body.byteLength;
+    this.#toldBytes -= this.#told.shift()!.bytes.byteLength;
   }
 }
 

@@ -12,7 +12,10 @@ import type { PresenceEntry } from "./presence_entry.ts";
 
 /** How long an answer may take before it is asked for again. */
 const ASK_AGAIN_MS = 500;
-/** The same question within this time came over two paths. */
+/**
+ * The same question within this time came over two paths. What comes after a hole within it is no
+ * reason to ask again: each answer would bring more of the same.
+ */
 const SAME_QUESTION_MS = 100;
 
 /**
@@ -68,7 +71,7 @@ export class PresencePeer {
   delta({ prev, ops }: DeltaBody, now: Millis): WantBody | undefined {
     const last = ops.at(-1)?.version ?? prev;
     if (last > this.#target) this.#target = last;
-    if (prev > this.copy.version) return this.#nextSlot === undefined ? this.#ask(now) : undefined;
+    if (prev > this.copy.version) return this.#isAsking(now) ? undefined : this.#ask(now);
     for (const op of ops) {
       if (op.version <= this.copy.version) continue;
       this.#apply(op, now);
@@ -110,6 +113,11 @@ export class PresencePeer {
       last.want.slot === want.slot && now < last.at + SAME_QUESTION_MS;
     if (!isRepeat) this.#answered = { want, at: now };
     return !isRepeat;
+  }
+
+  #isAsking(now: Millis): boolean {
+    if (this.#nextSlot !== undefined) return true;
+    return this.#askedAt !== undefined && now < this.#askedAt + SAME_QUESTION_MS;
   }
 
   #ask(now: Millis): WantBody {

@@ -57,6 +57,13 @@ export class ByteWriter {
     this.#slab[this.#end++] = rest;
   }
 
+  /** Writes bytes as they are. */
+  raw(value: Uint8Array): void {
+    this.#reserve(value.byteLength);
+    this.#slab.set(value, this.#end);
+    this.#end += value.byteLength;
+  }
+
   /** Writes bytes behind their length in four bytes. */
   bytes(value: Uint8Array): void {
     this.#reserve(4 + value.byteLength);

@@ -80,6 +80,7 @@ const WRITES: readonly (readonly [name: string, write: (writer: ByteWriter) => v
   ["four bytes", (writer) => writer.u32(4_000_000_000)],
   ["an integer", (writer) => writer.varint(Number.MAX_SAFE_INTEGER)],
   ["bytes", (writer) => writer.bytes(Uint8Array.of(1, 2, 3))],
+  ["bytes as they are", (writer) => writer.raw(Uint8Array.of(1, 2, 3))],
   ["short text", (writer) => writer.text("abc")],
   ["other text", (writer) => writer.text("é€")],
 ];

@@ -5,6 +5,7 @@ import { formatAddress } from "../../runtime/tcp_address.ts";
 import type { DialerInput } from "./dialer_input.ts";
 import type { WireOutput } from "./redis_output.ts";
 import { respItems, respText, type RespValue } from "./resp.ts";
+import { Subscriptions } from "./subscriptions.ts";
 import { Wire, type WireContext, type WireEvent } from "./wire.ts";
 
 /** How a lane is used. */
@@ -48,17 +49,13 @@ type Ticket =
   | { readonly kind: "listeners"; readonly askedAt: Millis }
   | { readonly kind: "role" };
 
-interface Subscribed {
-  /** Requests for it that are not answered. */
-  pending: number;
-  isConfirmed: boolean;
-}
-
 /** How often it is proved that messages come through. */
 export const CANARY_MS = 500;
 /** How long none may come through. Less than the 3 s of P13, by the grain of the time. */
 export const CANARY_LIMIT_MS = 2_500;
 const ROLE_MS = 1_000;
+/** How often something that the server refused is tried again: it may be busy, or told to allow it. */
+const RETRY_MS = 1_000;
 /** Names in one command: about 100 KB at most. */
 const SUBSCRIBE_NAMES_MAX = 400;
 // A wake that comes this much later than asked for says that this process stood still.
@@ -78,13 +75,21 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
   readonly #options: LaneOptions;
   readonly #commands: Wire<Ticket>;
   readonly #listener: Wire<Ticket>;
-  readonly #channels = new Map<string, Subscribed>();
+  readonly #subscriptions = new Subscriptions();
+  /** Wanted channels that are not subscribed to yet, since the connection is there. */
   readonly #awaited = new Set<string>();
+  /** Wanted channels that the server refused: one after the other is tried again. */
+  readonly #refused = new Set<string>();
+  #retried: string | undefined;
+  #retryAt: Millis = -Infinity;
+  #refusedAt: Millis = -Infinity;
   #outputs: LaneOutput[] = [];
   #isReady = false;
   #isClosed = false;
   #isAllowed = false;
   #isMaster = false;
+  /** Whether the canary's channel is subscribed to. */
+  #isListening = false;
   #canarySentAt: Millis = -Infinity;
   /** When a canary came through, or the wait for one began. */
   #canaryHeardAt: Millis = Infinity;
@@ -100,7 +105,7 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
     this.#options = options;
     this.#commands = new Wire(context, options.address, now);
     this.#listener = new Wire(context, options.address, now);
-    this.#channels.set(options.canary, { pending: 0, isConfirmed: false });
+    this.#subscriptions.want([options.canary]);
     this.#tickAt = now + TICK_MS;
     this.#listener.handle(WAKE, now);
     this.#commands.handle(WAKE, now);
@@ -130,11 +135,6 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
   /** Bytes that wait for the server. */
   get queuedBytes(): number {
     return this.#commands.queuedBytes + this.#listener.queuedBytes;
-  }
-
-  /** Number of channels that are wanted, the canary's included. */
-  get channelCount(): number {
-    return this.#channels.size;
   }
 
   /** Times that it was deaf. */
@@ -174,19 +174,15 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
 
   /** Asks for the messages of a channel; answered by `subscribed`, also after each break. */
   subscribe(channel: string, now: Millis): void {
-    if (this.#channels.has(channel)) return;
-    const subscribed = { pending: 0, isConfirmed: false };
-    this.#channels.set(channel, subscribed);
-    if (this.#listener.server === undefined) return;
-    subscribed.pending++;
-    this.#listener.subscription(this.#verb("SUBSCRIBE"), [channel], now);
+    if (this.#refused.has(channel)) return;
+    this.#request("SUBSCRIBE", this.#subscriptions.want([channel]), now);
   }
 
   /** Takes back `subscribe`. */
   unsubscribe(channel: string, now: Millis): void {
-    if (!this.#channels.delete(channel)) return;
     this.#awaited.delete(channel);
-    this.#listener.subscription(this.#verb("UNSUBSCRIBE"), [channel], now);
+    this.#refused.delete(channel);
+    this.#request("UNSUBSCRIBE", this.#subscriptions.leave([channel]), now);
     this.#review();
   }
 
@@ -227,13 +223,14 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
 
   get #hasWay(): boolean {
     if (this.#commands.server === undefined || this.#listener.server === undefined) return false;
-    return this.#channels.get(this.#options.canary)?.isConfirmed === true;
+    return this.#isListening;
   }
 
   #tick(now: Millis): void {
     if (now > this.#tickAt + STALL_MS) this.#canaryHeardAt += now - this.#tickAt;
     this.#tickAt = now + TICK_MS;
     if (this.#commands.server !== undefined && this.#options.isMasterOnly) this.#askRole(now);
+    if (now >= this.#retryAt) this.#retry(now);
     if (now < this.#canaryHeardAt + CANARY_LIMIT_MS || !this.#hasWay) return;
     const silentMs = Math.round(now - this.#canaryHeardAt);
     const message = `Cannot hear Redis at ${this.place}: its connection is there, and brought ` +
@@ -248,6 +245,25 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
     if (now < this.#roleAskedAt + ROLE_MS) return;
     this.#roleAskedAt = now;
     this.#commands.command(["ROLE"], { kind: "role" }, now);
+  }
+
+  #retry(now: Millis): void {
+    this.#retryAt = now + RETRY_MS;
+    if (!this.#isAllowed && this.#commands.server !== undefined) {
+      this.countListeners([this.#options.canary], now);
+    }
+    const [channel] = this.#refused;
+    if (channel === undefined || this.#listener.server === undefined) return;
+    this.#retried = channel;
+    this.#wantAgain([channel], now);
+  }
+
+  #wantAgain(channels: readonly string[], now: Millis): void {
+    for (const channel of channels) this.#refused.delete(channel);
+    // Each by itself, so that none is refused for another.
+    for (const channel of this.#subscriptions.want(channels)) {
+      this.#request("SUBSCRIBE", [channel], now);
+    }
   }
 
   #settle(now: Millis): void {
@@ -280,7 +296,7 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
       case "reply":
         return this.#onReply(event.ticket, event.value, now);
       case "failed":
-        return this.#onFailed(event.ticket, event.error);
+        return this.#onFailed(event.ticket, event.error, now);
       case "down":
         this.#isAllowed = false;
         this.#isMaster = false;
@@ -315,14 +331,18 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
     this.#outputs.push({ kind: "moved", channels: [] });
   }
 
-  #onFailed(ticket: Ticket | undefined, error: RedisError): void {
+  #onFailed(ticket: Ticket | undefined, error: RedisError, now: Millis): void {
     if (ELSEWHERE.includes(error.code)) {
       this.#outputs.push({ kind: "moved", channels: [] }, { kind: "dropped" });
       return;
     }
     if (ticket === undefined) this.#outputs.push({ kind: "dropped" });
     // What was under way when a connection broke is told by its end.
-    if (error.code === "no_permission" || error.code === "server_error") this.#refuse(error);
+    if (error.code !== "no_permission" && error.code !== "server_error") return;
+    // A server that refuses everything is not complained of for each packet.
+    if (this.#isReady && now < this.#refusedAt + RETRY_MS) return;
+    this.#refusedAt = now;
+    this.#refuse(error);
   }
 
   #refuse(error: RedisError): void {
@@ -346,14 +366,12 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
       case "subscribed":
         return this.#onSubscribed(event.channel, now);
       case "unsubscribed":
+        this.#subscriptions.confirmed(event.channel, false);
         return event.isAsked ? undefined : this.#onMoved([event.channel]);
       case "subscription_failed":
         return this.#onSubscriptionFailed(event.channels, event.error);
       case "down":
-        for (const subscribed of this.#channels.values()) {
-          subscribed.pending = 0;
-          subscribed.isConfirmed = false;
-        }
+        this.#isListening = false;
         return this.#onDown(event.error);
       default:
         // No commands are sent over this one.
@@ -361,48 +379,49 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
   }
 
   #onListenerUp(now: Millis): void {
-    const channels = [...this.#channels.keys()];
+    this.#subscriptions.want([...this.#refused]);
+    this.#refused.clear();
+    this.#subscriptions.disconnected();
+    const channels = this.#subscriptions.wanted();
     this.#awaited.clear();
-    for (const channel of channels) {
-      this.#awaited.add(channel);
-      this.#channels.get(channel)!.pending++;
-    }
-    // Channels of one command must be of one slot.
-    const size = this.#options.isSharded ? 1 : SUBSCRIBE_NAMES_MAX;
-    for (let start = 0; start < channels.length; start += size) {
-      const verb = this.#verb("SUBSCRIBE");
-      this.#listener.subscription(verb, channels.slice(start, start + size), now);
-    }
+    for (const channel of channels) this.#awaited.add(channel);
+    this.#request("SUBSCRIBE", channels, now);
     this.#awaitCanary(now);
   }
 
+  #request(verb: "SUBSCRIBE" | "UNSUBSCRIBE", channels: readonly string[], now: Millis): void {
+    if (this.#listener.server === undefined) return;
+    this.#subscriptions.requested(channels);
+    // Channels of one command must be of one slot.
+    const size = this.#options.isSharded ? 1 : SUBSCRIBE_NAMES_MAX;
+    for (let start = 0; start < channels.length; start += size) {
+      this.#listener.subscription(this.#verb(verb), channels.slice(start, start + size), now);
+    }
+  }
+
   #onSubscribed(channel: string, now: Millis): void {
-    const subscribed = this.#channels.get(channel);
-    if (subscribed === undefined) return;
-    subscribed.pending--;
-    // It was taken back and asked for again: the last answer counts.
-    if (subscribed.pending > 0) return;
-    subscribed.isConfirmed = true;
-    if (channel === this.#options.canary) this.#awaitCanary(now);
+    if (this.#subscriptions.confirmed(channel, true) !== "subscribed") return;
+    if (channel === this.#options.canary) {
+      this.#isListening = true;
+      this.#awaitCanary(now);
+    }
     this.#outputs.push({ kind: "subscribed", channel });
     this.#awaited.delete(channel);
+    // What one is allowed the others may be too.
+    if (channel === this.#retried) this.#wantAgain([...this.#refused], now);
     this.#review();
   }
 
   #onSubscriptionFailed(channels: readonly string[], error: RedisError): void {
-    if (ELSEWHERE.includes(error.code)) return this.#onMoved(channels);
-    for (const channel of channels) {
-      const subscribed = this.#channels.get(channel);
-      if (subscribed !== undefined && subscribed.pending > 0) subscribed.pending--;
-    }
+    const refused = this.#subscriptions.refused(channels);
+    if (ELSEWHERE.includes(error.code)) return this.#onMoved(refused);
+    for (const channel of refused) this.#refused.add(channel);
     this.#refuse(error);
   }
 
   #onMoved(channels: readonly string[]): void {
-    for (const channel of channels) {
-      this.#channels.delete(channel);
-      this.#awaited.delete(channel);
-    }
+    for (const channel of channels) this.#awaited.delete(channel);
+    if (channels.includes(this.#options.canary)) this.#isListening = false;
     this.#outputs.push({ kind: "moved", channels });
   }
 

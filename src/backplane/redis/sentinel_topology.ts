@@ -106,7 +106,9 @@ export class SentinelTopology implements Topology {
     }
   }
 
+  // One that is being greeted is asked when that is done.
   #ask({ wire }: Sentinel, now: Millis): void {
+    if (wire.server === undefined) return;
     wire.command(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", this.#name], "master", now);
   }
 

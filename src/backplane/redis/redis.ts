@@ -187,6 +187,10 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   // The servers in charge are others than before, or may be.
   #reroute(now: Millis): void {
     this.#routes.reroute(now);
+    for (const [connection, owner] of this.#owners) {
+      const isGone = owner !== this.#topology && !this.#routes.lanes.includes(owner as Lane);
+      if (isGone) this.#owners.delete(connection);
+    }
     for (const output of this.#routes.take()) this.#perform(output);
     this.#roster.distrust(now);
     this.#review(now);

@@ -122,6 +122,8 @@ class RedisBackplane implements Backplane {
 
   async #end(): Promise<void> {
     this.#isStopping = true;
+    // A start that failed ends here from inside an output, and the others of its batch come first.
+    await undefined;
     this.#drive?.feed({ kind: "leave" });
     this.#drive?.stop();
     this.#starting?.reject(stoppedEarly(this.name));

@@ -79,6 +79,14 @@ export class Acknowledgements {
     }
   }
 
+  /** A node told its interest: of a channel that it has let go it holds nothing, and owes nothing. */
+  excuse(node: NodeId, isInterested: (channel: string) => boolean): void {
+    for (const channel of [...this.#channels.keys()]) {
+      if (isInterested(channel)) continue;
+      this.#review(channel, (pending) => void pending.awaited.delete(node));
+    }
+  }
+
   /** Gives up what has waited for too long. */
   tick(now: Millis): void {
     for (const channel of [...this.#channels.keys()]) {

@@ -13,6 +13,8 @@ import {
   encodeEnvelope,
   type Envelope,
   type HeartbeatEnvelope,
+  type InterestAllEnvelope,
+  type InterestEnvelope,
   type MessagesEnvelope,
   type PartBody,
 } from "./envelope.ts";
@@ -240,17 +242,8 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
       case "heartbeat":
         return this.#acceptHeartbeat(from, envelope, now);
       case "interest":
-        return this.#acknowledgeInterest(from, {
-          version: envelope.version,
-          channels: this.#router.interest(from, envelope),
-          isAll: false,
-        });
       case "interest_all":
-        return this.#acknowledgeInterest(from, {
-          version: envelope.version,
-          channels: this.#router.interestAll(from, envelope),
-          isAll: true,
-        });
+        return this.#acceptInterest(from, envelope);
       case "interest_ack":
         return this.#router.acknowledge(from, envelope);
       case "interest_request":
@@ -296,16 +289,27 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     this.#outputs.push({ kind: "part_received", part, node, body });
   }
 
+  #acceptInterest(from: NodeId, interest: InterestEnvelope | InterestAllEnvelope): void {
+    const isAll = interest.kind === "interest_all";
+    const channels = isAll
+      ? this.#router.interestAll(from, interest)
+      : this.#router.interest(from, interest);
+    if (isAll || interest.removed.length > 0) {
+      this.#acknowledgements.excuse(from, (channel) => this.#router.isInterested(from, channel));
+    }
+    if (channels === undefined) return;
+    this.#acknowledgeInterest(from, { version: interest.version, channels, isAll });
+  }
+
   #acknowledgeInterest(
     to: NodeId,
     interest: {
       readonly version: number;
-      readonly channels: readonly string[] | undefined;
+      readonly channels: readonly string[];
       readonly isAll: boolean;
     },
   ): void {
     const { version, channels, isAll } = interest;
-    if (channels === undefined) return;
     const heads: ChannelSeq[] = [];
     for (const channel of channels) {
       const seq = this.#heads.get(channel);

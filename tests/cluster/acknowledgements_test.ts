@@ -67,6 +67,14 @@ test("a node that is down is missing, in every channel, and settles what waited 
   strictEqual(desk.acknowledgements.count, 0);
 });
 
+test("a node that has let a channel go is not waited for there, and neither holds nor lacks it", () => {
+  const desk = new Desk().expects("t", 1, "xy").expects("u", 2, "x", { channel: "d" });
+  desk.acknowledgements.excuse("x", (channel) => channel === "d");
+  deepStrictEqual(desk.settled(), []);
+  deepStrictEqual(desk.hears("y", 1).settled(), ["t held y missing "]);
+  deepStrictEqual(desk.hears("x", 2, "d").settled(), ["u held x missing "]);
+});
+
 test("when the time is up, those who have not answered are missing", () => {
   const desk = new Desk().expects("t", 1, "xyz").hears("y", 1);
   desk.acknowledgements.tick(99);

@@ -368,6 +368,19 @@ test("P16: a node that dies is missing at once, and nobody waits for it", () => 
   strictEqual(a.cluster.stats.acknowledgementsPending, 0);
 });
 
+test("P16: nobody waits for a node that is letting the channel go", () => {
+  const { world, a, b } = pair();
+  b.subscribe("s", "c");
+  world.run(100);
+  world.tamper = ({ payload }) => payload[0] === TYPE_INTEREST ? 500 : true;
+  b.unsubscribe("s", "c");
+  while (b.cluster.stats.interestChannels > 1) world.run(1);
+  a.publishesAcknowledged("c", "1", 3_600_000);
+  world.run(600);
+  strictEqual(b.cluster.stats.messagesUnwanted, 1);
+  deepStrictEqual(a.acknowledged.map(({ nodes, missing }) => [nodes, missing]), [[[], []]]);
+});
+
 test("P12: an envelope of an unknown type is skipped and counted", () => {
   const { world, a, b } = pair();
   a.feed({ kind: "received", path: 0, node: b.id, payload: Uint8Array.of(200, 1, 2, 3) });

@@ -1,6 +1,6 @@
 import { CHANNEL_NAME_BYTES_MAX } from "../core/limits.ts";
 import type { Machine, Millis } from "../core/machine.ts";
-import { BROADCAST_CHANNEL } from "../core/message.ts";
+import { BROADCAST_CHANNEL, type Payload } from "../core/message.ts";
 import type { Positions } from "../core/node.ts";
 import { decodeBinary } from "./binary_codec.ts";
 import { decodeMessage, encodeServerMessage } from "./codec.ts";
@@ -38,6 +38,7 @@ import { WaitingFrames } from "./waiting_frames.ts";
 
 export type { SessionIdentity, SessionInput, SessionOutput };
 
+const encoder = new TextEncoder();
 const LIVE = "live";
 const NO_OUTPUTS = Object.freeze<SessionOutput[]>([]) as SessionOutput[];
 const NOWHERE: Positions = Object.freeze({});
@@ -309,8 +310,9 @@ export class Session implements Machine<SessionInput, SessionOutput> {
   #send(message: PublishMessage | BroadcastMessage): void {
     const { messageBytesMax, allowsBroadcast } = this.#settings;
     // Numbers may take more room than the client gave them.
-    if (message.data.length > messageBytesMax) {
-      const text = `"data" has ${message.data.length} bytes, at most ${messageBytesMax}`;
+    const byteLength = byteLengthOf(message.data, messageBytesMax);
+    if (byteLength > messageBytesMax) {
+      const text = `"data" has ${byteLength} bytes, at most ${messageBytesMax}`;
       return this.#error(message.id, "message_too_large", text);
     }
     if (message.type === "broadcast" && !allowsBroadcast) {
@@ -473,4 +475,10 @@ export class Session implements Machine<SessionInput, SessionOutput> {
 
 function idOf(message: DecodedMessage): number | undefined {
   return "id" in message ? message.id : undefined;
+}
+
+// Nearly every text is so short that its bytes, three a character at the most, need no counting.
+function byteLengthOf(data: Payload, bytesMax: number): number {
+  if (typeof data !== "string") return data.byteLength;
+  return data.length * 3 <= bytesMax ? data.length : encoder.encode(data).byteLength;
 }

@@ -292,8 +292,11 @@ test("Session refuses data that takes more room than a message may have", () => 
   // 1e20 has 21 characters when it is written again, and 1e20 behind a minus 22.
   client.sends('{"type":"publish","channel":"a","data":[1e20,1e20],"id":1}');
   client.sends('{"type":"publish","channel":"a","data":[1e20,-1e20],"id":2}');
-  deepStrictEqual(client.heardBriefly(), ["message_too_large:2"]);
-  deepStrictEqual(client.askedBriefly(), ["publish"]);
+  // Characters are no bytes: 15 of three bytes each, and 4 around them.
+  client.sends(`{"type":"publish","channel":"a","data":["${"€".repeat(15)}"],"id":3}`);
+  client.sends(`{"type":"publish","channel":"a","data":["${"€".repeat(13)}"],"id":4}`);
+  deepStrictEqual(client.heardBriefly(), ["message_too_large:2", "message_too_large:3"]);
+  deepStrictEqual(client.askedBriefly(), ["publish", "publish"]);
 });
 
 const BROKEN: readonly (readonly [name: string, frame: string | Uint8Array])[] = [

@@ -61,8 +61,10 @@ export class Discovery {
   learn(nodes: readonly KnownNode[], now: Millis): void {
     const { id: self, prng } = this.#context;
     for (const { id, address } of nodes) {
+      // Most of a list is known, and costs no more than this.
+      if (id === self || this.#peers.isLinked(id)) continue;
       const place = parseAddress(address);
-      if (place === undefined || id === self || this.#peers.isLinked(id)) continue;
+      if (place === undefined) continue;
       // Whoever is linked there knows better than gossip who it is.
       const resident = this.#targets.nodeAt(formatAddress(place));
       if (resident !== undefined && this.#peers.isLinked(resident)) continue;

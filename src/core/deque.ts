@@ -1,6 +1,10 @@
-/** A queue whose both ends cost the same however long it grows. */
+const SIZE_MIN = 8;
+// Shared by all that hold nothing yet, as most do; the first item gets a place of its own.
+const NO_PLACES: never[] = [];
+
+/** A queue whose both ends cost the same however long it grows, and next to nothing while unused. */
 export class Deque<Item> {
-  #items: (Item | undefined)[] = new Array(8);
+  #items: (Item | undefined)[] = NO_PLACES;
   #head = 0;
   #length = 0;
 
@@ -22,7 +26,7 @@ export class Deque<Item> {
 
   /** Appends an item. */
   push(item: Item): void {
-    if (this.#length === this.#items.length) this.#resize(this.#length * 2);
+    if (this.#length === this.#items.length) this.#resize(Math.max(SIZE_MIN, this.#length * 2));
     this.#items[(this.#head + this.#length) & (this.#items.length - 1)] = item;
     this.#length++;
   }

@@ -29,3 +29,14 @@ test("an empty deque has nothing to give", () => {
     0,
   ]);
 });
+
+test("what one empty deque is given is not in another", () => {
+  const [one, other] = [new Deque<number>(), new Deque<number>()];
+  for (let item = 0; item < 10; item++) one.push(item);
+  deepStrictEqual([one.length, other.length, other.first, other.at(0)], [
+    10,
+    0,
+    undefined,
+    undefined,
+  ]);
+});

@@ -63,10 +63,12 @@ export class Acknowledgements {
     this.#count++;
   }
 
-  /** A node holds the channel's messages up to `seq`. */
-  acknowledge(channel: string, node: NodeId, seq: number): void {
+  /** A node holds the channel's messages from behind `after` up to `seq`, and none before. */
+  acknowledge(channel: string, node: NodeId, held: { seq: number; after: number }): void {
     this.#review(channel, (pending) => {
-      if (pending.seq <= seq && pending.awaited.delete(node)) pending.nodes.push(node);
+      if (pending.seq > held.seq || !pending.awaited.delete(node)) return;
+      const isHeld = pending.seq > held.after;
+      (isHeld ? pending.nodes : pending.missing).push(node);
     });
   }
 

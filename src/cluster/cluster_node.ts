@@ -253,7 +253,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
       case "repair_end":
         return this.#repair.answer({ ...envelope, from }, now);
       case "ack":
-        return this.#acknowledgements.acknowledge(envelope.channel, from, envelope.seq);
+        return this.#acknowledgements.acknowledge(envelope.channel, from, envelope);
       case "probe":
         return this.#testify(from, envelope.node, now);
       case "testimony":
@@ -443,11 +443,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
       case "request":
         return this.#request(output);
       case "ack":
-        return this.#send([output.node], {
-          kind: "ack",
-          channel: output.channel,
-          seq: output.seq,
-        });
+        return this.#send([output.node], output);
       default:
         this.#outputs.push(output);
     }

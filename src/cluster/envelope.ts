@@ -37,8 +37,7 @@ export type Envelope =
     readonly after: number;
   }
   | RepairEndEnvelope
-  /** The sender holds the receiver's messages in the channel up to the seq. */
-  | { readonly kind: "ack"; readonly channel: string; readonly seq: number }
+  | AckEnvelope
   /** Asks whether the receiver hears a node. */
   | { readonly kind: "probe"; readonly node: NodeId }
   /** Answers a probe: when the sender last heard the node, in ms before now; `undefined` for never. */
@@ -119,6 +118,16 @@ export interface InterestAckEnvelope {
   /** Stands for every channel of that version that is not in `heads`. */
   readonly floor: number;
   readonly heads: readonly ChannelSeq[];
+}
+
+/** The sender holds the receiver's messages in a channel. */
+export interface AckEnvelope {
+  readonly kind: "ack";
+  readonly channel: string;
+  /** Up to here. */
+  readonly seq: number;
+  /** From behind here: nothing is said of those before. A version that has none ends before it. */
+  readonly after: number;
 }
 
 /** Ends the answer to a `repair_request`. */
@@ -209,6 +218,7 @@ export function encodeEnvelope(
     case "ack":
       writer.text(envelope.channel);
       writer.varint(envelope.seq);
+      writer.varint(envelope.after);
       break;
     case "probe":
       writer.text(envelope.node);
@@ -283,7 +293,7 @@ function readFields(reader: ByteReader, sender: NodeId, type: number): Envelope 
         head: reader.varint(),
       };
     case TYPE.ack:
-      return { kind: "ack", channel: reader.text(), seq: reader.varint() };
+      return readAck(reader);
     case TYPE.probe:
       return { kind: "probe", node: reader.text() };
     case TYPE.testimony:
@@ -381,6 +391,11 @@ function readParts(reader: ByteReader): PartBody[] {
     parts.push(readPart(reader));
   }
   return parts;
+}
+
+function readAck(reader: ByteReader): AckEnvelope {
+  const [channel, seq] = [reader.text(), reader.varint()];
+  return { kind: "ack", channel, seq, after: reader.remaining === 0 ? 0 : reader.varint() };
 }
 
 function readTestimony(reader: ByteReader): Envelope {

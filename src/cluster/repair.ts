@@ -35,12 +35,13 @@ export type RepairOutput =
   }
   /** Messages are lost for good. */
   | { readonly kind: "gap"; readonly channel: string; readonly node: NodeId }
-  /** Everything up to the seq that its node wants acknowledged is here. */
+  /** Everything from behind `after` up to the seq that its node wants acknowledged is here. */
   | {
     readonly kind: "ack";
     readonly channel: string;
     readonly node: NodeId;
     readonly seq: number;
+    readonly after: number;
   };
 
 /** A hole in a stream. */
@@ -57,7 +58,9 @@ interface Hole {
 
 /** One node's messages in one channel, as this node has them. */
 interface Stream {
-  /** The seq up to which everything is here. */
+  /** Where it starts, or starts again after a loss: up to here nothing is known to be here. */
+  base: number;
+  /** The seq up to which everything from there on is here. */
   last: number;
   hole: Hole | undefined;
   /** The seq to acknowledge once it is here. */
@@ -269,7 +272,7 @@ export class Repair {
   #follow(channel: string, node: NodeId, seq: number): Stream {
     let streams = this.#channels.get(channel);
     if (streams === undefined) this.#channels.set(channel, streams = new Map());
-    const stream = { last: seq, hole: undefined, owed: 0 };
+    const stream = { base: seq, last: seq, hole: undefined, owed: 0 };
     streams.set(node, stream);
     if (seq > 0 && this.#strangers.has(node)) {
       this.#gaps++;
@@ -368,6 +371,7 @@ export class Repair {
   #lose(channel: string, node: NodeId, stream: Stream, upTo: number): void {
     this.#gaps++;
     stream.last = Math.max(stream.last, upTo);
+    stream.base = stream.last;
     // What is lost is not held, and its publisher is not told that it were.
     if (stream.owed <= stream.last) stream.owed = 0;
     this.#outputs.push({ kind: "gap", channel, node }, {
@@ -381,7 +385,7 @@ export class Repair {
 
   #pay(channel: string, node: NodeId, stream: Stream): void {
     const seq = Math.min(stream.last, stream.owed);
-    this.#outputs.push({ kind: "ack", channel, node, seq });
+    this.#outputs.push({ kind: "ack", channel, node, seq, after: stream.base });
     if (seq === stream.owed) stream.owed = 0;
   }
 

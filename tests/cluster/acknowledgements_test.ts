@@ -13,8 +13,8 @@ class Desk {
     return this;
   }
 
-  hears(node: string, seq: number, channel = "c"): this {
-    this.acknowledgements.acknowledge(channel, node, seq);
+  hears(node: string, seq: number, channel = "c", after = 0): this {
+    this.acknowledgements.acknowledge(channel, node, { seq, after });
     return this;
   }
 
@@ -48,6 +48,17 @@ test("one acknowledgement settles all messages up to its seq, in their order", (
     "t5 held x missing ",
   ]);
   strictEqual(desk.acknowledgements.count, 1);
+});
+
+test("an acknowledgement says nothing of what came before it starts: that is missing there", () => {
+  const desk = new Desk();
+  for (const seq of [3, 4, 5]) desk.expects(`t${seq}`, seq, "xy");
+  desk.hears("y", 5);
+  deepStrictEqual(desk.hears("x", 5, "c", 4).settled(), [
+    "t3 held y missing x",
+    "t4 held y missing x",
+    "t5 held yx missing ",
+  ]);
 });
 
 test("what comes twice, too early, from a stranger or for another channel settles nothing", () => {

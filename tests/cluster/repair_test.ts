@@ -78,7 +78,7 @@ function describe(output: RepairOutput): string {
     case "gap":
       return "gap";
     case "ack":
-      return `ack ${output.seq}`;
+      return `ack ${output.seq}${output.after > 0 ? ` after ${output.after}` : ""}`;
   }
 }
 
@@ -317,8 +317,14 @@ test("a copy that asks for an acknowledgement gets it again, and takes back none
 
 test("what was lost is not acknowledged", () => {
   const listener = following(0).hears([3], { acknowledge: true });
-  listener.isAnswered(5, []).hears([6]);
-  deepStrictEqual(listener.decided(), ["request 0", "gap", "rebase 5", "deliver 6"]);
+  listener.isAnswered(5, []).hears([6], { acknowledge: true });
+  const told = ["request 0", "gap", "rebase 5", "deliver 6", "ack 6 after 5"];
+  deepStrictEqual(listener.decided(), told);
+});
+
+test("what came before a stream is followed is not acknowledged", () => {
+  const listener = new Listener().learnsHead(5).hears([6], { acknowledge: true });
+  deepStrictEqual(listener.decided(), ["rebase 5", "deliver 6", "ack 6 after 5"]);
 });
 
 test("a channel that is let go of is forgotten, and a late answer does not bring it back", () => {

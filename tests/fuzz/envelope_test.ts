@@ -38,7 +38,7 @@ const SAMPLES: readonly EncodableEnvelope[] = [
   { kind: "repair_request", channel: "c", node: "a~1", after: 0 },
   { kind: "repair_request", channel: "c", node: "x~9", after: MAX },
   { kind: "repair_end", channel: "c", node: "b~1", floor: 6, head: 9 },
-  { kind: "ack", channel: "c", seq: MAX },
+  { kind: "ack", channel: "c", seq: MAX, after: 0 },
   { kind: "probe", node: "x~9" },
   { kind: "testimony", node: "b~1", heardAgoMs: MAX },
   { kind: "part", part: 1, body: Uint8Array.of(1) },

@@ -30,7 +30,14 @@ export const CALM_OPTIONS: SimulationOptions = {
   },
   mesh: { queueBytesMax: 64 * 1024 * 1024, linkSilenceMs: 10_000, reconnectMaxMs: 5_000 },
   log: AMPLE_LOG,
-  network: { delayMinMs: 1, delayMaxMs: 1, jitterMs: 0, splitChance: 0, bufferBytes: 64 * 1024 },
+  network: {
+    delayMinMs: 1,
+    delayMaxMs: 1,
+    jitterMs: 0,
+    splitChance: 0,
+    joinChance: 0,
+    bufferBytes: 64 * 1024,
+  },
   broker: { delayMs: 1, jitterMs: 0, lossChance: 0, repeatChance: 0 },
   drift: 0,
   client: {

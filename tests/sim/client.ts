@@ -305,9 +305,11 @@ export class SimulatedClient {
   #onPublished(said: Said): void {
     const publication = this.#publications.get(said.id!);
     if (publication === undefined) return;
+    const { schedule, trace } = this.#world;
     this.#publications.delete(said.id!);
     publication.position = said.position as Position;
-    publication.answeredAt = this.#world.schedule.now;
+    publication.answeredAt = schedule.now;
+    trace.line(this.name, `said #${publication.index}`);
   }
 }
 

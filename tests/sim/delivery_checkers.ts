@@ -87,21 +87,49 @@ function checkSkips(stay: Stay, streams: Streams, views: PeerViews): string[] {
   return faults;
 }
 
-/** A gap tells of a loss: of one that may be, and not of more than were lost. */
+/** Messages of one node that were lost in a row, and up to when a gap has told of them. */
+interface LostRow {
+  readonly sentAt: Millis[];
+  toldAt: Millis;
+}
+
+/** Each gap tells of a loss that may be, and of one that was not told before. */
 function checkGaps(history: History, stay: Stay, terms: DeliveryTerms): string[] {
   const gaps = stay.items.filter(({ kind }) => kind === "gap");
   if (gaps.length === 0) return [];
-  let lost = 0;
-  for (const publication of history.publications) {
-    if (publication.channel !== stay.channel || stay.heard.has(publication.index)) continue;
-    if (publication.sentAt > stay.endedAt) break;
-    const life = history.lives.get(publication.node)!;
-    if (terms.isAmple && life.end === "running") continue;
-    lost++;
+  const rows = findLostRows(history, stay, terms);
+  return gaps.flatMap(({ at }) => {
+    const untold = rows.filter(({ sentAt, toldAt }) =>
+      sentAt.some((lostAt) => lostAt > toldAt && lostAt <= at)
+    );
+    // A gap does not say whose messages are lost; those of which more are lost soon, at best.
+    const next = ({ sentAt }: LostRow): Millis => sentAt.find((lostAt) => lostAt > at) ?? Infinity;
+    const told = untold.sort((left, right) => next(left) - next(right))[0];
+    if (told === undefined) return [`${of(stay)} has a gap at ${at.toFixed(0)} for no loss`];
+    told.toldAt = at;
+    return [];
+  });
+}
+
+function findLostRows(history: History, stay: Stay, terms: DeliveryTerms): LostRow[] {
+  const rows: LostRow[] = [];
+  const open = new Map<NodeId, LostRow>();
+  for (const { node, channel, index, sentAt } of history.publications) {
+    if (sentAt > stay.endedAt) break;
+    if (channel !== stay.channel) continue;
+    const isKept = terms.isAmple && history.lives.get(node)!.end === "running";
+    if (isKept || stay.heard.has(index)) {
+      open.delete(node);
+      continue;
+    }
+    let row = open.get(node);
+    if (row === undefined) {
+      open.set(node, row = { sentAt: [], toldAt: -Infinity });
+      rows.push(row);
+    }
+    row.sentAt.push(sentAt);
   }
-  if (gaps.length <= lost) return [];
-  const first = gaps[0]!.at.toFixed(0);
-  return [`${of(stay)} has ${gaps.length} gaps, from ${first} on, for ${lost} losses`];
+  return rows;
 }
 
 /** What must have come did come, or there is a gap where that is allowed. */

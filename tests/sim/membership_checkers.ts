@@ -9,6 +9,8 @@ export interface MembershipTerms {
   readonly dials: boolean;
   /** Whether so much is lost on the way that a node may seem silent. */
   readonly isLossy: boolean;
+  /** Whether a goodbye may be lost on one of the ways: then silence tells. */
+  readonly losesGoodbyes: boolean;
   readonly endedAt: Millis;
   /** The machine of each node. */
   addressOf(node: NodeId): string;
@@ -110,11 +112,11 @@ function checkPurge(
     { from, to: life.endedAt + FOUND_OUT_MS },
     life,
   );
-  const isQuick = life.end === "left" || terms.dials;
-  const limitMs = isCalm && isQuick && !terms.isLossy
-    ? FOUND_OUT_MS
-    : 2 * terms.nodeTimeoutMs + AFTERMATH_MS;
-  const lastDisturbedAt = isCalm ? 0 : lastDisturbance(history, terms, pair);
+  const isQuick = life.end === "left" ? !terms.losesGoodbyes : terms.dials;
+  const isPrompt = isCalm && isQuick && !terms.isLossy;
+  const limitMs = isPrompt ? FOUND_OUT_MS : 2 * terms.nodeTimeoutMs + AFTERMATH_MS;
+  // Each time that a backplane is back, whoever was reached over it has its full time.
+  const lastDisturbedAt = isPrompt ? 0 : lastDisturbance(history, terms, pair);
   const limit = Math.max(life.endedAt, lastDisturbedAt) + limitMs;
   if (limit > terms.endedAt) return undefined;
   const after = changes.find(({ at, isConnected }) => at > life.endedAt && !isConnected);

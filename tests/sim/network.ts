@@ -1,5 +1,6 @@
 import { Deque } from "../../src/core/deque.ts";
 import type { Millis } from "../../src/core/machine.ts";
+import { joinBytes } from "../support/handshake_side.ts";
 import type { Chance } from "./chance.ts";
 import type { Host } from "./host.ts";
 import type { Schedule } from "./schedule.ts";
@@ -13,6 +14,8 @@ export interface NetworkOptions {
   readonly jitterMs: Millis;
   /** How often a chunk comes in pieces. */
   readonly splitChance: number;
+  /** How often chunks that arrive at the same time come as one. */
+  readonly joinChance: number;
   /** Bytes that the systems on both sides hold before a writer has to keep them. */
   readonly bufferBytes: number;
 }
@@ -310,10 +313,23 @@ export class Network {
         return;
       }
       end.items.shift();
-      if (item.kind === "data") this.#arrive(end, item.chunk);
+      if (item.kind === "data") this.#arrive(end, this.#join(end, item.chunk));
       else this.#finish(end, item.isReset);
     }
     end.isBusy = false;
+  }
+
+  // What is due together may be read together, as streams know no borders.
+  #join(end: End, first: Uint8Array): Uint8Array {
+    const { joinChance } = this.#options;
+    const chunks = [first];
+    for (let next = end.items.first; joinChance > 0; next = end.items.first) {
+      if (next?.kind !== "data" || next.at > this.#schedule.now) break;
+      if (!this.#chance.happens(joinChance)) break;
+      chunks.push(next.chunk);
+      end.items.shift();
+    }
+    return chunks.length === 1 ? first : joinBytes(chunks);
   }
 
   #arrive(from: End, chunk: Uint8Array): void {
@@ -325,7 +341,12 @@ export class Network {
       if (to.isClosed) return this.#refuse(from);
       const { splitChance } = this.#options;
       if (splitChance > 0 && chunk.byteLength > 1 && this.#chance.happens(splitChance)) {
-        const middle = this.#chance.integer(1, Math.min(chunk.byteLength - 1, 8));
+        // Most of what can go wrong is in the first bytes.
+        const last = chunk.byteLength - 1;
+        const middle = this.#chance.integer(
+          1,
+          this.#chance.happens(0.7) ? Math.min(last, 8) : last,
+        );
         to.handler!.data(chunk.subarray(0, middle));
         if (!to.isClosed) to.handler!.data(chunk.subarray(middle));
       } else to.handler!.data(chunk);

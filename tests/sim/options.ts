@@ -151,7 +151,7 @@ export function drawOptions(chance: Chance): SimulationOptions {
 }
 
 function drawNodeCount(chance: Chance, backplanes: Backplanes): number {
-  if (chance.happens(0.01) && backplanes === "mesh") return chance.integer(20, 50);
+  if (chance.happens(0.03) && backplanes === "mesh") return chance.integer(13, 50);
   if (chance.happens(0.1)) return chance.integer(7, 12);
   return chance.integer(2, 6);
 }
@@ -179,6 +179,7 @@ function drawNetwork(chance: Chance): NetworkOptions {
     delayMaxMs: delayMinMs * chance.pick([1.5, 4, 20]),
     jitterMs: chance.pick([0.1, 3, 30]),
     splitChance: chance.pick([0, 0.02, 0.3]),
+    joinChance: chance.pick([0, 0.1, 0.7]),
     bufferBytes: chance.pick([16 * 1024, 256 * 1024]),
   };
 }

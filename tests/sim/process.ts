@@ -16,6 +16,7 @@ import { BrokerPath } from "./broker_path.ts";
 import type { Chance } from "./chance.ts";
 import type { History } from "./history.ts";
 import { Host } from "./host.ts";
+import { watchForLoops } from "./loop_checkers.ts";
 import { MeshPath } from "./mesh_path.ts";
 import type { Network } from "./network.ts";
 import type { SimulationOptions } from "./options.ts";
@@ -81,7 +82,8 @@ export class Process {
     this.channels = new ChannelCore(`${name}~new`, options.log, this.host);
     this.presence = this.#createPresence();
     const environment = { clock: this.host, observer: this.#createObserver() };
-    this.cluster = new ClusterCore(this.id, options.cluster, this.paths, environment);
+    const paths = this.paths.map((path) => watchForLoops(path, this.id, world.history));
+    this.cluster = new ClusterCore(this.id, options.cluster, paths, environment);
     this.#owner = this.#createOwner();
     this.#start();
   }

@@ -145,6 +145,7 @@ function judge(world: World): void {
     nodeTimeoutMs: options.cluster.nodeTimeoutMs,
     dials: options.backplanes === "mesh",
     isLossy: losesDatagrams(world),
+    losesGoodbyes: options.backplanes !== "mesh" && options.broker.lossChance > 0,
     endedAt,
     addressOf,
   }));

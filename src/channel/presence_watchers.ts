@@ -42,6 +42,8 @@ interface Watched<Watcher> {
   readonly counts: Set<Watcher>;
   /** Members that something happened to in this tick, and whether they were there before it. */
   touched: Map<string, boolean>;
+  /** Who began to be told of changes after something had happened in this tick. */
+  newcomers: Set<Watcher>;
   /** What all who count were told last; `undefined` if it was not the same. */
   toldCount: number | undefined;
   toldAt: Millis;
@@ -81,6 +83,8 @@ export class PresenceWatchers<Watcher> {
       if (mode === undefined) return;
       this.#channels.set(channel, watched = createWatched());
     }
+    if (mode === "changes" && watched.touched.size > 0) watched.newcomers.add(watcher);
+    else watched.newcomers.delete(watcher);
     watched.changes.delete(watcher);
     watched.counts.delete(watcher);
     if (mode === "changes") watched.changes.add(watcher);
@@ -108,8 +112,7 @@ export class PresenceWatchers<Watcher> {
     const pushes: (PresencePush<Watcher> | CountPush<Watcher>)[] = [];
     for (const channel of this.#dirty) {
       const watched = this.#channels.get(channel)!;
-      const push = this.#collect(channel, watched);
-      if (push !== undefined) pushes.push(push);
+      pushes.push(...this.#collect(channel, watched));
       if (watched.counts.size > 0) this.#uncounted.add(channel);
     }
     this.#dirty.clear();
@@ -126,22 +129,27 @@ export class PresenceWatchers<Watcher> {
     return pushes;
   }
 
-  // What came and went within the tick is not worth a word.
-  #collect(channel: string, watched: Watched<Watcher>): PresencePush<Watcher> | undefined {
-    const { touched, changes: watchers } = watched;
+  // What came and went within the tick is not worth a word, but to those who saw the roster between.
+  #collect(channel: string, watched: Watched<Watcher>): PresencePush<Watcher>[] {
+    const { touched, newcomers, changes: watchers } = watched;
     watched.touched = new Map();
-    if (watchers.size === 0) return undefined;
+    watched.newcomers = new Set();
+    if (watchers.size === 0) return [];
     const joined: ShownMember[] = [];
     const updated: ShownMember[] = [];
     const left: string[] = [];
+    const brief: string[] = [];
     for (const [member, wasThere] of touched) {
       const meta = this.#roster.shown(channel, member)?.meta;
       if (meta !== undefined) (wasThere ? updated : joined).push({ member, meta });
-      else if (wasThere) left.push(member);
+      else (wasThere ? left : brief).push(member);
     }
-    if (joined.length + updated.length + left.length === 0) return undefined;
     const count = this.#roster.count(channel);
-    return { kind: "push", channel, joined, updated, left, count, watchers };
+    const push = { kind: "push", channel, joined, updated, left, count, watchers } as const;
+    const pushes = joined.length + updated.length + left.length > 0 ? [push] : [];
+    if (brief.length === 0 || newcomers.size === 0) return pushes;
+    const correction = { ...push, joined: [], updated: [], left: brief, watchers: newcomers };
+    return [...pushes, correction];
   }
 }
 
@@ -150,6 +158,7 @@ function createWatched<Watcher>(): Watched<Watcher> {
     changes: new Set(),
     counts: new Set(),
     touched: new Map(),
+    newcomers: new Set(),
     toldCount: undefined,
     toldAt: -Infinity,
   };

@@ -30,3 +30,22 @@ test("who counts while a count waits to be told is told when the number goes bac
   deepStrictEqual(a.told.get("late"), ["=1"]);
   deepStrictEqual(a.told.get("early")!.at(-1), "=1");
 });
+
+test("who saw a member that came and went in one tick is told so, and nobody else", () => {
+  const world = new VirtualPresence();
+  const a = world.add("a~1");
+  for (const watcher of ["early", "gone"]) a.watch(watcher, "room", "changes");
+  world.run(5);
+  a.join("room", "ann");
+  // Their rosters have her.
+  for (const watcher of ["late", "gone"]) a.watch(watcher, "room", "changes");
+  a.watch("gone", "room", undefined);
+  a.leave("room", "ann");
+  world.run(5);
+  const told = { early: [], gone: [], late: ["-ann =0"] };
+  deepStrictEqual(Object.fromEntries(a.told), told);
+  a.join("room", "bob");
+  a.leave("room", "bob");
+  world.run(5);
+  deepStrictEqual(Object.fromEntries(a.told), told);
+});

@@ -79,3 +79,24 @@ test("P6: what a node never had is not acknowledged by what it holds behind it",
   deepStrictEqual(answers, [false, true]);
   deepStrictEqual(world.faultsOfDelivery(), []);
 });
+
+test("P7: who asks for a roster between a join and a leave of one tick is told of both", () => {
+  const world = new CalmWorld({ nodeCount: 2 });
+  world.passes(1_000);
+  const [here, late, there] = [world.client(0), world.client(0), world.client(1)];
+  here.attendee.join("news", "ann");
+  world.passes(10);
+  // What comes meanwhile is read all at once.
+  world.process(0).host.freeze();
+  there.attendee.join("news", "bob");
+  world.passes(100);
+  late.attendee.join("news", "cid");
+  world.passes(100);
+  there.attendee.leave("news");
+  world.passes(100);
+  world.process(0).host.thaw(false);
+  world.passes(100);
+  for (const { attendee } of [here, late]) {
+    deepStrictEqual([...attendee.views.get("news")!.keys()].sort(), ["ann", "cid"]);
+  }
+});

@@ -84,13 +84,8 @@ export type { EdgeListener, EdgeListenOptions, FetchHandler } from "./src/edge/l
 export type { BunHandlers, BunServer, BunWebSocketOptions } from "./src/edge/upgrade_bun.ts";
 export type { BunSocketData, BunWebSocket } from "./src/edge/upgrade_bun_socket.ts";
 export type { NodeUpgradeArguments } from "./src/edge/upgrade_node.ts";
-export {
-  type ClientAction,
-  Endpoint,
-  type EndpointEvents,
-  type EndpointOptions,
-  type EndpointStats,
-} from "./src/endpoint.ts";
+export { Endpoint, type EndpointEvents, type EndpointStats } from "./src/endpoint.ts";
+export type { ClientAction, EndpointOptions } from "./src/endpoint_options.ts";
 export {
   ClusterError,
   type ClusterErrorCode,

@@ -1,124 +1,35 @@
 import type { ChannelCore, Subscriber } from "./channel_core.ts";
-import { Channels, coreOf } from "./channels.ts";
+import { coreOf } from "./channels.ts";
 import { Client, type ClientOwner } from "./client_connection.ts";
 import type { CancelTimer } from "./core/clock.ts";
 import { BROADCAST_CHANNEL } from "./core/message.ts";
 import { acceptSocket, type WebSocketLike } from "./edge/accept.ts";
-import {
-  type Admission,
-  type ClientHandler,
-  type ClientRequest,
-  type ClientSocket,
-  DEFAULT_EDGE_SETTINGS,
-  type EdgeSettings,
+import type {
+  Admission,
+  ClientHandler,
+  ClientRequest,
+  ClientSocket,
+  EdgeSettings,
 } from "./edge/client_socket.ts";
-import type { EdgeListener, EdgeListenOptions } from "./edge/listener.ts";
+import { EdgeTally } from "./edge/edge_counters.ts";
+import type { EdgeListener, EdgeListenOptions, FetchHandler } from "./edge/listener.ts";
 import type { BunHandlers, BunUpgrades } from "./edge/upgrade_bun.ts";
 import type { NodeUpgradeArguments, NodeUpgrades } from "./edge/upgrade_node.ts";
+import {
+  type EndpointOptions,
+  requireEndpointOptions,
+  resolveEdgeSettings,
+  resolveSessionSettings,
+} from "./endpoint_options.ts";
 import { ClusterError } from "./errors.ts";
 import { FaultEvent, TypedEventTarget } from "./events.ts";
-import { Presence, presenceCoreOf } from "./presence.ts";
-import { requireBoolean, requireHook, requireInteger, requireKnown } from "./options.ts";
-import { DEFAULT_SESSION_SETTINGS, type SessionSettings } from "./protocol/session_settings.ts";
+import { presenceCoreOf } from "./presence.ts";
+import type { SessionSettings } from "./protocol/session_settings.ts";
 import { isBun } from "./runtime/runtime_name.ts";
-
-/** What a client asks to do. */
-export type ClientAction =
-  | "subscribe"
-  | "publish"
-  | "broadcast"
-  /** To become a member of a channel and be told of the others, or to have other metadata there. */
-  | "join"
-  /** To know who is a member, without being one. */
-  | "members";
-
-/** Options of an {@linkcode Endpoint}. Only `channels` is needed. */
-export interface EndpointOptions {
-  /** The channels that clients subscribe to and publish on. */
-  readonly channels: Channels;
-  /**
-   * The members of channels: with it, clients can join and ask who is there.
-   *
-   * @default {clients that try are told that it is not available}
-   */
-  readonly presence?: Presence;
-  /**
-   * Tells who a client is, from its upgrade request. What it returns is the client's identity;
-   * `false` refuses the client with 401.
-   *
-   * @default {everybody is let in, with the identity `undefined`}
-   */
-  readonly authenticate?: (request: ClientRequest) => unknown;
-  /**
-   * Tells who a client is, from the token in its `hello`, for clients that cannot set a header.
-   * With it, every client must send one before anything else. What it returns takes the place
-   * of the identity; `false` refuses the client and closes its connection with 4401.
-   */
-  readonly authenticateToken?: (token: string, identity: unknown) => unknown;
-  /**
-   * Tells whether a client may do something. `channel` is `undefined` for a broadcast.
-   *
-   * @default {everything but broadcasts is allowed}
-   */
-  readonly authorize?: (
-    action: ClientAction,
-    channel: string | undefined,
-    identity: unknown,
-  ) => boolean | Promise<boolean>;
-  /**
-   * Whether clients may broadcast at all.
-   *
-   * @default {false}
-   */
-  readonly allowBroadcast?: boolean;
-  /**
-   * Largest message of a client in bytes. A larger one closes the connection with 1009.
-   *
-   * @default {1048576}
-   */
-  readonly messageBytesMax?: number;
-  /**
-   * Most bytes that may wait for a client that reads slowly. Past it the connection is closed
-   * with 1013.
-   *
-   * @default {4194304}
-   */
-  readonly bufferedBytesMax?: number;
-  /**
-   * Most channels of one client.
-   *
-   * @default {1000}
-   */
-  readonly channelsMax?: number;
-  /**
-   * Messages that a client may send in a second, over time. 0 for no limit.
-   *
-   * @default {0}
-   */
-  readonly messagesPerSecondMax?: number;
-  /**
-   * Messages that a client may send at once, where `messagesPerSecondMax` is set.
-   *
-   * @default {1000}
-   */
-  readonly messagesBurstMax?: number;
-  /**
-   * After how much silence a client is pinged, in ms. One that does not answer is closed.
-   *
-   * @default {25000}
-   */
-  readonly pingIntervalMs?: number;
-  /**
-   * After how long without a message a client is closed, in ms. 0 for never.
-   *
-   * @default {0}
-   */
-  readonly idleTimeoutMs?: number;
-}
 
 /** The events of an {@linkcode Endpoint}. */
 export interface EndpointEvents extends Readonly<Record<string, Event>> {
-  /** Something failed and was dealt with: an `authorize` that threw. */
+  /** The application's code failed and was dealt with: a hook or `fetch` that threw. */
   readonly fault: FaultEvent;
 }
 
@@ -128,35 +39,24 @@ export interface EndpointStats {
   readonly connected: number;
   /** Clients that were let in. */
   readonly accepted: number;
-  /** Clients that were refused by `authenticate`. */
+  /** Clients that were refused by `authenticate` or `authenticateToken`. */
   readonly refused: number;
+  /** Requests to upgrade that were answered with an HTTP error, whoever refused them. */
+  readonly upgradesRefused: number;
   /** Clients whose connection is over, by close code. */
   readonly closed: Readonly<Record<number, number>>;
   /** Clients that were closed because they did not read. */
   readonly slowConsumers: number;
+  /** Clients that were closed because they broke the rules or the limits of WebSocket. */
+  readonly protocolErrors: number;
+  /** Clients that were dropped because they answered no ping. */
+  readonly unanswered: number;
+  /** Calls of the application's code that failed: of hooks and of `fetch`. */
+  readonly failures: number;
 }
 
-/** The names of all options, for those that have more. */
-export const ENDPOINT_OPTIONS: readonly (keyof EndpointOptions)[] = [
-  "channels",
-  "presence",
-  "authenticate",
-  "authenticateToken",
-  "authorize",
-  "allowBroadcast",
-  "messageBytesMax",
-  "bufferedBytesMax",
-  "channelsMax",
-  "messagesPerSecondMax",
-  "messagesBurstMax",
-  "pingIntervalMs",
-  "idleTimeoutMs",
-];
-
-const HOOKS = ["authenticate", "authenticateToken", "authorize"] as const;
 const SWEEP_MS = 1_000;
 const GOING_AWAY = 1001;
-const SLOW_CONSUMER = 1013;
 const STOPPED = "The server stops";
 
 /**
@@ -188,8 +88,11 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
   #cancelSweep: CancelTimer | undefined;
   #nodeUpgrades: NodeUpgrades | Promise<NodeUpgrades> | undefined;
   #bunUpgrades: BunUpgrades | undefined;
+  // What happens to sockets that are handed in open. The other ways in count by themselves.
+  readonly #tally = new EdgeTally();
   #accepted = 0;
   #refused = 0;
+  #failures = 0;
   readonly #closed: Record<number, number> = {};
   readonly #emptied = new Set<() => void>();
   readonly #listeners = new Set<EdgeListener>();
@@ -204,14 +107,7 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
    */
   constructor(options: EndpointOptions) {
     super();
-    requireKnown("endpoint", options, ENDPOINT_OPTIONS);
-    if (!(options.channels instanceof Channels)) {
-      throw new TypeError('Cannot configure endpoint: "channels" must be a Channels object');
-    }
-    if (options.presence !== undefined && !(options.presence instanceof Presence)) {
-      throw new TypeError('Cannot configure endpoint: "presence" must be a Presence object');
-    }
-    for (const name of HOOKS) requireHook("endpoint", name, options[name]);
+    requireEndpointOptions(options);
     this.#options = options;
     this.#core = coreOf(options.channels);
     this.#sessionSettings = resolveSessionSettings(options);
@@ -263,7 +159,12 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
    */
   async listen(options: EdgeListenOptions): Promise<EdgeListener> {
     const upgrades = isBun() ? await this.#loadBunUpgrades() : await this.#loadNodeUpgrades();
-    const listener = await upgrades.listen(options);
+    const { fetch } = options;
+    const listener = await upgrades.listen(
+      fetch === undefined
+        ? options
+        : { ...options, fetch: (request) => this.#fetch(fetch, request) },
+    );
     this.#listeners.add(listener);
     if (!this.#isStopping) return listener;
     await listener.close();
@@ -278,11 +179,12 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
    * @param identity What `authorize` is told.
    */
   accept(socket: WebSocketLike, identity?: unknown): void {
-    acceptSocket(socket, this.#edgeSettings, (client) => {
+    const open = (client: ClientSocket): ClientHandler => {
       const handler = this.#open(client, identity);
       if (this.#isStopping) client.close(GOING_AWAY, STOPPED);
       return handler;
-    });
+    };
+    acceptSocket(socket, this.#edgeSettings, open, { counters: this.#tally });
   }
 
   /** Tells all clients to connect elsewhere soon. Their connections stay. */
@@ -297,7 +199,11 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
       accepted: this.#accepted,
       refused: this.#refused,
       closed: { ...this.#closed },
-      slowConsumers: this.#closed[SLOW_CONSUMER] ?? 0,
+      upgradesRefused: this.#count("refused"),
+      slowConsumers: this.#count("slowConsumers"),
+      protocolErrors: this.#count("protocolErrors"),
+      unanswered: this.#count("unanswered"),
+      failures: this.#failures,
     };
   }
 
@@ -310,6 +216,13 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
   /** The same as `stop`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
+  }
+
+  #count(what: keyof EdgeTally): number {
+    const ways = [this.#nodeUpgrades, this.#bunUpgrades];
+    let count = this.#tally[what];
+    for (const way of ways) if (way !== undefined && "counters" in way) count += way.counters[what];
+    return count;
   }
 
   async #end(): Promise<void> {
@@ -427,7 +340,17 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
     if (this.#clients.size === 0) { for (const resolve of this.#emptied) resolve(); }
   }
 
+  async #fetch(fetch: FetchHandler, request: Request): Promise<Response | undefined> {
+    try {
+      return await fetch(request);
+    } catch (error) {
+      this.#report(error);
+      throw error;
+    }
+  }
+
   #report(error: unknown): void {
+    this.#failures++;
     const known = error instanceof Error ? error : new Error(String(error));
     this.dispatchEvent(new FaultEvent(known));
   }
@@ -453,47 +376,3 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
 }
 
 function ignore(): void {}
-
-function resolveSessionSettings(options: EndpointOptions): SessionSettings {
-  const { allowBroadcast = false, messageBytesMax, channelsMax = 1_000 } = options;
-  const { messagesPerSecondMax = 0, messagesBurstMax = 1_000, idleTimeoutMs = 0 } = options;
-  requireBoolean("endpoint", "allowBroadcast", allowBroadcast);
-  requireInteger("endpoint", "channelsMax", channelsMax, { min: 1, max: 1_000_000 });
-  requireInteger("endpoint", "messagesPerSecondMax", messagesPerSecondMax, { min: 0, max: 1e9 });
-  requireInteger("endpoint", "messagesBurstMax", messagesBurstMax, { min: 1, max: 1e9 });
-  requireInteger("endpoint", "idleTimeoutMs", idleTimeoutMs, { min: 0, max: 86_400_000 });
-  return Object.freeze({
-    ...DEFAULT_SESSION_SETTINGS,
-    tokenRequired: options.authenticateToken !== undefined,
-    authorizes: options.authorize !== undefined,
-    allowsBroadcast: allowBroadcast,
-    presence: presenceSetting(options.presence),
-    messageBytesMax: messageBytesMax ?? DEFAULT_SESSION_SETTINGS.messageBytesMax,
-    channelsMax,
-    messagesPerSecondMax,
-    messagesBurstMax,
-    idleTimeoutMs,
-  });
-}
-
-function presenceSetting(presence: Presence | undefined): SessionSettings["presence"] {
-  if (presence === undefined) return "none";
-  return presenceCoreOf(presence).admit === undefined ? "open" : "admitted";
-}
-
-function resolveEdgeSettings(options: EndpointOptions): EdgeSettings {
-  const { messageBytesMax = 1_048_576, bufferedBytesMax = 4_194_304 } = options;
-  const { pingIntervalMs = 25_000 } = options;
-  requireInteger("endpoint", "messageBytesMax", messageBytesMax, { min: 1, max: 15_728_640 });
-  requireInteger("endpoint", "bufferedBytesMax", bufferedBytesMax, {
-    min: messageBytesMax,
-    max: 1_073_741_824,
-  });
-  requireInteger("endpoint", "pingIntervalMs", pingIntervalMs, { min: 10, max: 3_600_000 });
-  return Object.freeze({
-    ...DEFAULT_EDGE_SETTINGS,
-    messageBytesMax,
-    bufferedBytesMax,
-    pingIntervalMs,
-  });
-}

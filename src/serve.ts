@@ -1,10 +1,6 @@
 import type { FetchHandler } from "./edge/listener.ts";
-import {
-  Endpoint,
-  ENDPOINT_OPTIONS,
-  type EndpointOptions,
-  type EndpointStats,
-} from "./endpoint.ts";
+import { Endpoint, type EndpointStats } from "./endpoint.ts";
+import { ENDPOINT_OPTIONS, type EndpointOptions } from "./endpoint_options.ts";
 import { requireHook, requireInteger, requireKnown, requireText } from "./options.ts";
 
 /** Options of {@linkcode serve}: those of an `Endpoint`, and where to listen. */

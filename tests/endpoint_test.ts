@@ -2,7 +2,10 @@ import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict
 import { test } from "node:test";
 import { Channels } from "../src/channels.ts";
 import { Endpoint } from "../src/endpoint.ts";
+import { serve } from "../src/serve.ts";
+import { TestClient } from "./support/client.ts";
 import { FakeSocket } from "./support/fake_socket.ts";
+import { RawClient } from "./support/raw_client.ts";
 
 const LOOPBACK = { port: 0, hostname: "127.0.0.1" };
 
@@ -49,5 +52,51 @@ test("P10: a client whose socket throws is gone, and the channel goes on for the
   deepStrictEqual(endpoint.stats().closed, { 1006: 1 });
   whole.fires("close", { code: 1005 });
   news.close();
+  await endpoint.stop();
+});
+
+test("stats() tells what clients and the application's own code did wrong", async () => {
+  const fail = (): never => {
+    throw new Error("broken hook");
+  };
+  const channels = new Channels();
+  const server = await serve({ port: 0, channels, authorize: fail, fetch: fail });
+  const faults: string[] = [];
+  server.endpoint.addEventListener("fault", ({ error }) => faults.push(error.message));
+  const answer = await fetch(server.url);
+  strictEqual(answer.status, 500);
+  await answer.body?.cancel();
+  await rejects(
+    RawClient.connect({ port: server.port, headers: { "Sec-WebSocket-Key": "short" } }),
+  );
+  const client = await TestClient.connect(server);
+  strictEqual((await client.request({ type: "subscribe", channel: "news" })).code, "forbidden");
+  client.raw.frame({ mask: null, payload: "{}" });
+  strictEqual((await client.closed).code, 1002);
+  const liar = await RawClient.connect(server);
+  liar.close(1013, "");
+  await liar.closed;
+  await server.stop();
+  const { upgradesRefused, slowConsumers, protocolErrors, unanswered, failures } = server.stats();
+  deepStrictEqual({ upgradesRefused, slowConsumers, protocolErrors, unanswered, failures }, {
+    upgradesRefused: 1,
+    slowConsumers: 0,
+    protocolErrors: 1,
+    unanswered: 0,
+    failures: 2,
+  });
+  deepStrictEqual(faults, ["broken hook", "broken hook"]);
+});
+
+test("P10: a socket that is handed in and reads too slowly is closed with 1013, and counted", async () => {
+  const endpoint = new Endpoint({ channels: new Channels(), bufferedBytesMax: 1_048_576 });
+  const socket = new FakeSocket();
+  endpoint.accept(socket);
+  socket.bufferedAmount = 2_000_000;
+  socket.fires("message", { data: '{"type":"ping","id":1}' });
+  await new Promise((resolve) => setImmediate(resolve));
+  match(socket.log.at(-1)!, /^close 1013 Slow consumer/);
+  strictEqual(endpoint.stats().slowConsumers, 1);
+  socket.fires("close", { code: 1013 });
   await endpoint.stop();
 });

@@ -7,6 +7,7 @@
 import type { CancelTimer, Clock } from "../core/clock.ts";
 import { systemClock } from "../runtime/clock.ts";
 import type { ClientHandler, ClientSocket, EdgeSettings, Outgoing } from "./client_socket.ts";
+import { EdgeTally } from "./edge_counters.ts";
 import { CLOSE_CODE, cutReason } from "./websocket/close_code.ts";
 
 /** What the events of a {@linkcode WebSocketLike} carry. */
@@ -59,31 +60,38 @@ const encoder = new TextEncoder();
  * @param socket Open, or about to be. Its messages belong to the handler from now on.
  * @param settings How it behaves.
  * @param open Gives the handler.
- * @param clock Where time comes from.
+ * @param surroundings Where time comes from, and what counts what happens.
  */
 export function acceptSocket(
   socket: WebSocketLike,
   settings: EdgeSettings,
   open: (socket: ClientSocket) => ClientHandler,
-  clock: Clock = systemClock,
+  surroundings: { readonly clock?: Clock; readonly counters?: EdgeTally } = {},
 ): void {
-  new AcceptedSocket(socket, settings, clock).start(open);
+  const { clock = systemClock, counters = new EdgeTally() } = surroundings;
+  new AcceptedSocket(socket, settings, { clock, counters }).start(open);
 }
 
 class AcceptedSocket implements ClientSocket {
   readonly #socket: WebSocketLike;
   readonly #settings: EdgeSettings;
   readonly #clock: Clock;
+  readonly #counters: EdgeTally;
   #handler: ClientHandler | undefined;
   #queue: Outgoing[] = [];
   #ending: { readonly code: number; readonly reason: string } | undefined;
   #isOver = false;
   #cancelTimer: CancelTimer | undefined;
 
-  constructor(socket: WebSocketLike, settings: EdgeSettings, clock: Clock) {
+  constructor(
+    socket: WebSocketLike,
+    settings: EdgeSettings,
+    { clock, counters }: { readonly clock: Clock; readonly counters: EdgeTally },
+  ) {
     this.#socket = socket;
     this.#settings = settings;
     this.#clock = clock;
+    this.#counters = counters;
   }
 
   start(open: (socket: ClientSocket) => ClientHandler): void {
@@ -174,6 +182,7 @@ class AcceptedSocket implements ClientSocket {
     if (this.#ending !== undefined) return;
     const { messageBytesMax } = this.#settings;
     if (isLarger(data, messageBytesMax)) {
+      this.#counters.protocolErrors++;
       return this.close(CLOSE_CODE.messageTooBig, `Message of more than ${messageBytesMax} bytes`);
     }
     if (typeof data === "string") this.#handler?.text(data);
@@ -201,6 +210,7 @@ class AcceptedSocket implements ClientSocket {
   }
 
   #onSlow(): void {
+    this.#counters.slowConsumers++;
     const max = this.#settings.bufferedBytesMax;
     this.close(CLOSE_CODE.tryAgainLater, `Slow consumer: more than ${max} bytes unread`);
   }

@@ -89,7 +89,7 @@ function accept(
   clock: Clock = systemClock,
 ): Guest {
   let guest: Guest | undefined;
-  acceptSocket(socket, QUICK_SETTINGS, (client) => guest = new Guest(client, conduct), clock);
+  acceptSocket(socket, QUICK_SETTINGS, (client) => guest = new Guest(client, conduct), { clock });
   return guest!;
 }
 

@@ -19,6 +19,8 @@ export interface PresenceOrder {
   readonly channels?: number;
   /** Joins in one tick. */
   readonly perTick?: number;
+  /** How often each of them gets other metadata. */
+  readonly rounds?: number;
   /** Entries to wait for. */
   readonly entries?: number;
 }
@@ -30,12 +32,11 @@ const channels = new Channels();
 const presence = new Presence();
 cluster.attach(channels);
 cluster.attach(presence);
-await cluster.start();
 const server = await serve({ port: 0, channels, presence });
 const control = createServer((request, response) => void answer(request, response));
 control.listen(0, "127.0.0.1", () => {
   const { port } = control.address() as AddressInfo;
-  const ports = { control: port, clients: server.port, cluster: backplane.port };
+  const ports = { control: port, clients: server.port };
   process.stdout.write(`${JSON.stringify({ event: "listening", ...ports })}\n`);
 });
 
@@ -49,21 +50,37 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
 
 async function perform(action: string, order: PresenceOrder): Promise<unknown> {
   switch (action) {
+    case "start":
+      return await start(order);
     case "join":
       return await join(order);
+    case "update":
+      return await update(order);
     case "wait":
       return await waitFor(order.entries ?? 0);
     case "collect":
       return collect();
     case "query":
       return await query();
+    case "watch":
+      return stalls.start();
     case "stalls":
-      return { longestMs: stalls.read() };
+      return stalls.end();
     default: {
       const { bytesOut = 0 } = cluster.stats().backplanes["mesh"]!;
-      return { bytesOut, ...presence.stats(), peers: cluster.connectedPeerCount };
+      const { user, system } = process.cpuUsage();
+      const peers = cluster.connectedPeerCount;
+      return { bytesOut, cpuMs: (user + system) / 1_000, peers, ...presence.stats() };
     }
   }
+}
+
+/** Meets the others, and tells how long it took to have so many entries. */
+async function start({ entries }: PresenceOrder): Promise<unknown> {
+  const began = now();
+  await cluster.start();
+  const tookMs = entries === undefined ? 0 : (await waitFor(entries)).at - began;
+  return { clusterPort: backplane.port, tookMs };
 }
 
 /** Joins members as the load generator wants them, and tells when the first one did. */
@@ -73,17 +90,35 @@ async function join(order: PresenceOrder): Promise<unknown> {
   let nameBytes = 0;
   for (let index = first; index < first + count; index++) {
     const channel = `channel-${index % channels}`;
-    const member = `member-${index}`;
-    const meta = { name: `Member ${index}` };
+    const { member, meta, connection } = whoIs(index);
     nameBytes += member.length + JSON.stringify(meta).length;
     if (channels > 1) nameBytes += channel.length;
-    void presence.join(channel, member, { meta, connection: `connection-${index}` });
+    void presence.join(channel, member, { meta, connection });
     if ((index - first) % perTick === perTick - 1) await tick();
   }
   return { began, nameBytes };
 }
 
-async function waitFor(entries: number): Promise<unknown> {
+/** Gives members other metadata, again and again, and in the end what they had. */
+async function update(order: PresenceOrder): Promise<unknown> {
+  const { count = 0, first = 0, channels = 1, rounds = 1 } = order;
+  for (let round = 1; round <= rounds; round++) {
+    for (let index = first; index < first + count; index++) {
+      const { member, meta, connection } = whoIs(index);
+      const changed = round === rounds ? meta : { ...meta, round };
+      void presence.update(`channel-${index % channels}`, member, changed, { connection });
+    }
+    await tick();
+  }
+  return {};
+}
+
+function whoIs(index: number): { member: string; meta: { name: string }; connection: string } {
+  const connection = `connection-${index}`;
+  return { member: `member-${index}`, meta: { name: `Member ${index}` }, connection };
+}
+
+async function waitFor(entries: number): Promise<{ at: number; entries: number }> {
   const deadline = now() + 60_000;
   while (presence.stats().entries !== entries && now() < deadline) await tick();
   return { at: now(), entries: presence.stats().entries };
@@ -124,16 +159,20 @@ function now(): number {
 /** Finds out for how long nothing else could run. */
 class Stalls {
   #longestMs = 0;
-  #last = performance.now();
+  #last = 0;
+  #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor() {
-    setInterval(() => this.#look(), 1);
+  start(): unknown {
+    this.#longestMs = 0;
+    this.#last = performance.now();
+    this.#timer = setInterval(() => this.#look(), 1);
+    return {};
   }
 
-  read(): number {
-    const longestMs = this.#longestMs;
-    this.#longestMs = 0;
-    return longestMs;
+  end(): unknown {
+    this.#look();
+    clearInterval(this.#timer);
+    return { longestMs: this.#longestMs };
   }
 
   #look(): void {

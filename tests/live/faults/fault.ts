@@ -28,6 +28,8 @@ export interface Scene {
   readonly holdMs: number;
   /** Clients that the fault touches, to be filled by it. */
   readonly touchedClients: string[];
+  /** Connects new clients to a node, and waits until they are there. */
+  populate(member: Member): Promise<void>;
   /** Writes down how long after the beginning all nodes knew of the fault. */
   noticed(): void;
   /** Writes down that the fault is over, where `run` still has something to do after it. */

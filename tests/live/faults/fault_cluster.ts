@@ -12,6 +12,8 @@ export interface NodeStats {
   readonly peers: readonly { readonly id: string; readonly state: string }[];
   /** Its clients. */
   readonly clients: { readonly slowConsumers: number };
+  /** Its roster. */
+  readonly presence: { readonly entries: number };
   /** Its part of the cluster. */
   readonly cluster: {
     readonly cluster: { readonly messagesRepaired: number; readonly holesOpen: number };

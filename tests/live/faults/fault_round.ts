@@ -1,6 +1,7 @@
 import { Network } from "../../support/network.ts";
 import { type StartProcess, withProcesses } from "../../support/process.ts";
 import { type RuntimeName, RUNTIMES } from "../../support/runtime_command.ts";
+import { Attendance } from "./attendance.ts";
 import { checkEvidence, slowestBystanderMs, slowestMs } from "./checker.ts";
 import type { Evidence, FaultRecord } from "./evidence.ts";
 import { type Fault, NODE_NAMES, pass } from "./fault.ts";
@@ -8,6 +9,7 @@ import { FaultCluster } from "./fault_cluster.ts";
 import { type Linking, LINKINGS } from "./linking.ts";
 import { Load } from "./load.ts";
 import { findLocalPlaces, type Place } from "./place.ts";
+import { checkPresence, purgedMs } from "./presence_checker.ts";
 
 /** What the nodes of a round run on: one runtime, or a different one each. */
 export type NodeMix = RuntimeName | "mixed";
@@ -42,8 +44,12 @@ export interface RoundResult {
   readonly repaired: number;
   /** Gaps that clients were told of. */
   readonly gaps: number;
+  /** Changes of presence that clients were told of. */
+  readonly changes: number;
   /** How long after its beginning all nodes that should had noticed the fault. */
   readonly noticedMs: number | undefined;
+  /** How long after a node was lost the last other one had purged its members. */
+  readonly purgedMs: number | undefined;
   /** How long after its end every node had every other, and every client heard every other. */
   readonly convergedMs: number | undefined;
   /** The longest that a message took between nodes that the fault did not touch. */
@@ -105,18 +111,26 @@ async function runOn(stage: Stage): Promise<RoundResult> {
   const runtimes = NODE_NAMES.map((_, index) => mix === "mixed" ? RUNTIMES[index]! : mix);
   const cluster = await FaultCluster.start(start, { places, runtimes, linking, nodeTimeoutMs });
   const load = new Load(cluster, options);
-  const course = new Course(stage, cluster, load);
+  const attendance = new Attendance(cluster);
+  const course = new Course(stage, { cluster, load, attendance });
   try {
     await course.run();
   } catch (error) {
     course.findings.push(error instanceof Error ? error.message : String(error));
   }
   const result = await course.conclude();
-  await load.close();
+  await Promise.all([load.close(), attendance.close()]);
   const living = cluster.members.filter(({ life }) => life.ending === undefined);
   const endings = await Promise.allSettled(living.map((each) => cluster.leave(each)));
   const failed = endings.flatMap((each) => each.status === "rejected" ? [`${each.reason}`] : []);
   return { ...result, findings: [...result.findings, ...failed] };
+}
+
+/** Who takes part in a round. */
+interface Cast {
+  readonly cluster: FaultCluster;
+  readonly load: Load;
+  readonly attendance: Attendance;
 }
 
 /** The course of one round. */
@@ -126,16 +140,18 @@ class Course {
   readonly #stage: Stage;
   readonly #cluster: FaultCluster;
   readonly #load: Load;
+  readonly #attendance: Attendance;
   readonly #touchedClients: string[] = [];
   #startedAt = Infinity;
   #endedAt = Infinity;
   #noticedMs: number | undefined;
   #convergedMs: number | undefined;
 
-  constructor(stage: Stage, cluster: FaultCluster, load: Load) {
+  constructor(stage: Stage, cast: Cast) {
     this.#stage = stage;
-    this.#cluster = cluster;
-    this.#load = load;
+    this.#cluster = cast.cluster;
+    this.#load = cast.load;
+    this.#attendance = cast.attendance;
   }
 
   /** Load, fault, load; then quiet. */
@@ -143,6 +159,7 @@ class Course {
     const { fault, options } = this.#stage;
     const ms = options.seconds * 1_000;
     await this.#load.start();
+    await this.#attendance.start();
     const loadedAt = performance.now();
     await this.#load.flowed();
     await pass(0.1 * ms);
@@ -153,6 +170,7 @@ class Course {
     this.#limit("converged", this.#convergedMs, fault.convergesInMs);
     await pass(loadedAt + ms - performance.now());
     await this.#load.settle();
+    await this.#attendance.settle();
   }
 
   /** Reads what all took part in, and checks it. */
@@ -163,10 +181,14 @@ class Course {
     this.#cluster.collectReports();
     const evidence = this.#evidence();
     const { sessions } = evidence;
+    const presence = { ...evidence, visits: this.#attendance.visits };
+    const purged = purgedMs(presence);
+    this.#limit("purged", purged, fault.noticedInMs?.(options.nodeTimeoutMs) ?? Infinity);
     const heard = sessions.flatMap((session) => [...session.heard.values()]);
     const published = sessions.flatMap((session) => [...session.published.values()].flat());
     const open = sum(counts.map(({ holesOpen }) => holesOpen));
     if (open > 0) this.findings.push(`P4: ${open} holes are open in the end`);
+    for (const each of stats) this.#compare(each?.presence.entries);
     return {
       fault: fault.name,
       mix: options.mix,
@@ -175,10 +197,12 @@ class Course {
       repaired: sum(counts.map(({ messagesRepaired }) => messagesRepaired)),
       gaps: sum(heard.map(({ gapsAt }) => gapsAt.length)),
       noticedMs: this.#noticedMs,
+      purgedMs: purged,
       convergedMs: this.#convergedMs,
+      changes: sum(presence.visits.map(({ sightings }) => sightings.length)),
       bystanderMs: slowestBystanderMs(evidence),
       slowestMs: slowestMs(evidence),
-      findings: [...this.findings, ...checkEvidence(evidence)],
+      findings: [...this.findings, ...checkEvidence(evidence), ...checkPresence(presence)],
     };
   }
 
@@ -187,6 +211,9 @@ class Course {
     this.#startedAt = performance.now();
     await fault.run({
       cluster: this.#cluster,
+      populate: async (member) => {
+        await Promise.all([this.#load.join(member), this.#attendance.join(member)]);
+      },
       load: this.#load,
       linking,
       network,
@@ -199,6 +226,12 @@ class Course {
     if (this.#endedAt === Infinity) this.#endedAt = performance.now();
     const limitMs = fault.noticedInMs?.(options.nodeTimeoutMs) ?? Infinity;
     this.#limit("noticed", this.#noticedMs, limitMs);
+  }
+
+  #compare(entries: number | undefined): void {
+    const expected = this.#attendance.entryCount;
+    if (entries === expected) return;
+    this.findings.push(`P7: a node counts ${entries} members' connections, not ${expected}`);
   }
 
   #limit(what: string, ms: number | undefined, limitMs: number): void {

@@ -12,7 +12,7 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     bystanders: ["a", "c"],
     noticedInMs: () => 1_000,
     convergesInMs: 5_000,
-    run: async ({ cluster, load, noticed, over }) => {
+    run: async ({ cluster, populate, noticed, over }) => {
       const member = cluster.member("b");
       const { life } = member;
       const killed = cluster.crash(member);
@@ -22,7 +22,7 @@ export const PROCESS_FAULTS: readonly Fault[] = [
       await cluster.restart(member);
       over();
       await cluster.admit(member);
-      await load.join(member);
+      await populate(member);
     },
   },
   {
@@ -65,7 +65,7 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     bystanders: [],
     noticedInMs: () => 1_000,
     convergesInMs: 5_000,
-    run: async ({ cluster, load, holdMs, noticed, over }) => {
+    run: async ({ cluster, populate, holdMs, noticed, over }) => {
       for (const [index, member] of cluster.members.entries()) {
         const { life } = member;
         const left = cluster.leave(member);
@@ -75,7 +75,7 @@ export const PROCESS_FAULTS: readonly Fault[] = [
         await cluster.restart(member);
         over();
         await cluster.admit(member);
-        await load.join(member);
+        await populate(member);
         if (member !== cluster.members.at(-1)) await pass(holdMs / 10);
       }
     },

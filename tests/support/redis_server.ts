@@ -31,6 +31,10 @@ export const skipWithoutRedis: string | false = hasRedis() || process.env["CI"] 
 export interface RedisServerOptions {
   /** More flags for `redis-server`, such as `["--maxclients", "10"]`. Default: none. */
   readonly flags?: readonly string[];
+  /** The address that it listens on. Default: 127.0.0.1. */
+  readonly hostname?: string;
+  /** A command that becomes this one, such as `ip netns exec NAME`. Default: none. */
+  readonly within?: readonly string[];
   /** The port. Default: a free one. */
   readonly port?: number;
   /** The default user's password. Default: none. */
@@ -86,7 +90,7 @@ export class RedisServer {
     process.once("exit", this.#killAtExit);
   }
 
-  /** The port on 127.0.0.1. */
+  /** The port. */
   get port(): number {
     return this.#port;
   }
@@ -98,7 +102,7 @@ export class RedisServer {
 
   /** The URL, without a password. */
   get url(): string {
-    return `redis://127.0.0.1:${this.#port}`;
+    return `redis://${this.#options.hostname ?? "127.0.0.1"}:${this.#port}`;
   }
 
   /** Everything that it printed so far, for messages. */
@@ -183,10 +187,13 @@ export class RedisServer {
 
   #launch(): Promise<void> {
     const { flags = [], password, sentinel, isTls = false } = this.#options;
-    const child = spawn("redis-server", [
+    const { hostname = "127.0.0.1", within = [] } = this.#options;
+    const [command = "", ...before] = [...within, "redis-server"];
+    const child = spawn(command, [
+      ...before,
       ...(sentinel === undefined ? [] : [this.#configure(sentinel), "--sentinel"]),
       ...(isTls ? this.#tlsFlags() : ["--port", `${this.#port}`]),
-      ...["--bind", "127.0.0.1", "--dir", this.folder],
+      ...["--bind", hostname, "--dir", this.folder],
       ...["--unixsocket", this.path, "--save", "", "--appendonly", "no"],
       ...(password === undefined ? [] : ["--requirepass", password]),
       ...flags,

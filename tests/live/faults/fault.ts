@@ -1,4 +1,5 @@
 import { type Network, type NetworkDiscipline, whyNoNetwork } from "../../support/network.ts";
+import { skipWithoutRedis } from "../../support/redis_server.ts";
 import type { FaultCluster, Member } from "./fault_cluster.ts";
 import type { Linking } from "./linking.ts";
 import type { Load } from "./load.ts";
@@ -42,6 +43,8 @@ export interface Fault {
   readonly name: string;
   /** What holds nevertheless, as a sentence. */
   readonly promise: string;
+  /** Names of the linkings that it is about. Default: all. */
+  readonly links?: readonly string[];
   /** What it needs. */
   readonly need?: FaultNeed;
   /** Names of nodes that it does not touch. */
@@ -57,8 +60,14 @@ export interface Fault {
   run(scene: Scene): Promise<void>;
 }
 
-/** Why a fault cannot be had here, or `undefined` if it can. */
-export function whyImpossible({ need }: Fault): string | undefined {
+/** The faults that are about a linking. */
+export function faultsOn(link: string, faults: readonly Fault[]): Fault[] {
+  return faults.filter(({ links }) => links?.includes(link) ?? true);
+}
+
+/** Why a fault cannot be had here over a linking, or `undefined` if it can. */
+export function whyImpossible({ need }: Fault, link: string): string | undefined {
+  if (link === "redis" && skipWithoutRedis !== false) return skipWithoutRedis;
   if (need === undefined || need === "cuttable links") return undefined;
   return whyNoNetwork(need === "network" ? undefined : need);
 }

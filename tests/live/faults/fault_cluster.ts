@@ -8,6 +8,8 @@ import { until } from "./until.ts";
 
 /** What a node counts, of `GET /stats`, as far as rounds read it. */
 export interface NodeStats {
+  /** Whether it is cut off, so that it only knows who was there. */
+  readonly stale: boolean;
   /** The nodes that it knows. */
   readonly peers: readonly { readonly id: string; readonly state: string }[];
   /** Its clients. */

@@ -34,6 +34,8 @@ export interface RoundOptions {
 export interface RoundResult {
   /** The fault's name. */
   readonly fault: string;
+  /** How the nodes were linked. */
+  readonly link: string;
   /** What the nodes ran on. */
   readonly mix: NodeMix;
   /** Messages that nodes took. */
@@ -66,11 +68,14 @@ const PATIENCE_MS = 20_000;
 /** Runs one fault on a cluster of its own, under load, and checks every promise. */
 export async function runRound(fault: Fault, options: RoundOptions): Promise<RoundResult> {
   const isLocal = fault.need === undefined || fault.need === "cuttable links";
-  const network = isLocal ? undefined : new Network(NODE_NAMES.length);
+  // One host more, for what is between the nodes.
+  const network = isLocal ? undefined : new Network(NODE_NAMES.length + 1);
   try {
     const places = await findPlaces(network);
     const isCuttable = fault.need === "cuttable links";
-    const linking = await LINKINGS[options.link]!(places, { isCuttable });
+    const host = network?.hosts[NODE_NAMES.length];
+    const hub = { hostname: host?.innerHostname ?? "127.0.0.1", within: host?.within ?? [] };
+    const linking = await LINKINGS[options.link]!(places, { isCuttable, hub });
     try {
       const results: RoundResult[] = [];
       await withProcesses(async (start) => {
@@ -156,13 +161,14 @@ class Course {
 
   /** Load, fault, load; then quiet. */
   async run(): Promise<void> {
-    const { fault, options } = this.#stage;
+    const { fault, linking, options } = this.#stage;
     const ms = options.seconds * 1_000;
+    const trustedAt = performance.now() + linking.trustMs;
     await this.#load.start();
     await this.#attendance.start();
     const loadedAt = performance.now();
     await this.#load.flowed();
-    await pass(0.1 * ms);
+    await pass(Math.max(0.1 * ms, trustedAt - performance.now()));
     await this.#runFault(0.4 * ms);
     await this.#cluster.agreed(fault.convergesInMs + PATIENCE_MS);
     await this.#load.flowed(fault.convergesInMs + PATIENCE_MS);
@@ -191,6 +197,7 @@ class Course {
     for (const each of stats) this.#compare(each?.presence.entries);
     return {
       fault: fault.name,
+      link: options.link,
       mix: options.mix,
       published: published.filter(({ isTaken }) => isTaken).length,
       delivered: sum(heard.map(({ receipts }) => receipts.length)),

@@ -8,12 +8,13 @@
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { RUNTIMES } from "../../support/runtime_command.ts";
-import { type Fault, whyImpossible } from "./fault.ts";
+import { type Fault, faultsOn, whyImpossible } from "./fault.ts";
 import { type NodeMix, type RoundResult, runRound } from "./fault_round.ts";
 import { formatTable } from "./fault_table.ts";
 import { LINKINGS } from "./linking.ts";
 import { NETWORK_FAULTS } from "./network_faults.ts";
 import { PROCESS_FAULTS } from "./process_faults.ts";
+import { REDIS_FAULTS } from "./redis_faults.ts";
 
 const HELP = `Faults on real processes, under load.
 
@@ -24,7 +25,8 @@ const HELP = `Faults on real processes, under load.
   --node-timeout MS  after how much silence a node is down (default 5000)
   --clients N        clients for each node (default 2)
   --rate N           messages that each client publishes a second (default 50)
-  --link NAME        how nodes are linked: ${Object.keys(LINKINGS).join(", ")} (default mesh)
+  --link NAME        how nodes are linked: ${Object.keys(LINKINGS).join(", ")}; may be repeated
+                     (default: all)
   --help             print this
 `;
 
@@ -37,7 +39,7 @@ interface Options {
   readonly nodeTimeoutMs: number;
   readonly clientsPerNode: number;
   readonly messagesPerSecond: number;
-  readonly link: string;
+  readonly links: readonly string[];
 }
 
 // Nodes and networks that are there go with the process.
@@ -55,14 +57,17 @@ try {
 
 async function main(options: Options): Promise<void> {
   const results: RoundResult[] = [];
-  const faults = options.faults.filter(isPossible);
-  for (const mix of options.mixes) {
-    for (const fault of faults) {
-      const result = await runRound(fault, { ...options, mix });
-      results.push(result);
-      const { findings } = result;
-      print(`${findings.length === 0 ? "ok  " : "FAIL"}  ${mix}, ${fault.name}: ${fault.promise}`);
-      for (const finding of findings) print(`      ${finding}`);
+  for (const link of options.links) {
+    const faults = faultsOn(link, options.faults).filter((fault) => isPossible(fault, link));
+    for (const mix of options.mixes) {
+      for (const fault of faults) {
+        const result = await runRound(fault, { ...options, mix, link });
+        results.push(result);
+        const { findings } = result;
+        const verdict = findings.length === 0 ? "ok  " : "FAIL";
+        print(`${verdict}  ${link}, ${mix}, ${fault.name}: ${fault.promise}`);
+        for (const finding of findings) print(`      ${finding}`);
+      }
     }
   }
   print(`\n${formatTable(results)}`);
@@ -71,9 +76,9 @@ async function main(options: Options): Promise<void> {
   process.exitCode = failed > 0 || results.length === 0 ? 1 : 0;
 }
 
-function isPossible(fault: Fault): boolean {
-  const reason = whyImpossible(fault);
-  if (reason !== undefined) print(`skip  ${fault.name}: ${reason}`);
+function isPossible(fault: Fault, link: string): boolean {
+  const reason = whyImpossible(fault, link);
+  if (reason !== undefined) print(`skip  ${link}, ${fault.name}: ${reason}`);
   return reason === undefined;
 }
 
@@ -86,23 +91,24 @@ function readOptions(): Options | undefined {
       "node-timeout": { type: "string", default: "5000" },
       "clients": { type: "string", default: "2" },
       "rate": { type: "string", default: "50" },
-      "link": { type: "string", default: "mesh" },
+      "link": { type: "string", multiple: true, default: Object.keys(LINKINGS) },
       "help": { type: "boolean", default: false },
     },
   });
   if (values.help === true) return undefined;
-  const { only = [], link = "" } = values;
-  if (LINKINGS[link] === undefined) throw new Error(`Cannot use --link ${link}`);
+  const { only = [], link: links = [] } = values;
+  const unknown = links.find((link) => LINKINGS[link] === undefined);
+  if (unknown !== undefined) throw new Error(`Cannot use --link ${unknown}`);
   return {
     mixes: (values.runtime ?? []).map(readMix),
-    faults: [...PROCESS_FAULTS, ...NETWORK_FAULTS].filter(({ name }) =>
+    faults: [...PROCESS_FAULTS, ...NETWORK_FAULTS, ...REDIS_FAULTS].filter(({ name }) =>
       only.some((part) => name.includes(part))
     ),
     seconds: readCount("--seconds", values.seconds),
     nodeTimeoutMs: readCount("--node-timeout", values["node-timeout"]),
     clientsPerNode: readCount("--clients", values.clients),
     messagesPerSecond: readCount("--rate", values.rate),
-    link,
+    links,
   };
 }
 

@@ -1,6 +1,7 @@
 import type { RoundResult } from "./fault_round.ts";
 
 const COLUMNS: readonly (readonly [title: string, show: (result: RoundResult) => string])[] = [
+  ["link", ({ link }) => link],
   ["nodes", ({ mix }) => mix],
   ["fault", ({ fault }) => fault],
   ["published", ({ published }) => String(published)],

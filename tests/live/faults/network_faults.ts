@@ -6,6 +6,7 @@ import type { Member } from "./fault_cluster.ts";
 export const NETWORK_FAULTS: readonly Fault[] = [
   {
     name: "partition",
+    links: ["mesh"],
     promise: "P4, P8: a node that is cut off from the others misses nothing when it is back",
     need: "network",
     bystanders: ["a", "b"],
@@ -19,6 +20,7 @@ export const NETWORK_FAULTS: readonly Fault[] = [
   },
   {
     name: "one-way partition",
+    links: ["mesh"],
     promise: "P4, P8: a node that hears the others and is not heard misses nothing in the end",
     need: "network",
     bystanders: ["a", "b"],
@@ -32,6 +34,7 @@ export const NETWORK_FAULTS: readonly Fault[] = [
   },
   {
     name: "partition of a pair",
+    links: ["mesh"],
     promise: "P4, P8: two nodes that do not reach each other miss nothing, nor does a third",
     need: "network",
     bystanders: [],
@@ -45,6 +48,7 @@ export const NETWORK_FAULTS: readonly Fault[] = [
   },
   {
     name: "short partition",
+    links: ["mesh"],
     promise: "P4, P14: a partition shorter than the node timeout goes by unnoticed, with no loss",
     need: "network",
     bystanders: ["a", "b"],

@@ -89,7 +89,7 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     run: async ({ linking, holdMs }) => {
       let count = 0;
       for (const end = performance.now() + holdMs; performance.now() < end;) {
-        count += linking.cut();
+        count += await linking.cut();
         await pass(CUT_PAUSE_MS);
       }
       if (count === 0) throw new Error("no link could be cut");

@@ -42,7 +42,8 @@ export interface ClusterOptions {
    * After how much silence a node is declared down, in ms. More than `deafMs`, at most an hour.
    *
    * Lower purges a frozen node sooner; higher forgives longer pauses. A node whose process died
-   * is found out within a second, whatever this says.
+   * is found out within a second, whatever this says. Over Redis it is at least `heartbeatMs` and
+   * 3 s more: for so long a server that stands still goes unnoticed, and looks as if all were dead.
    *
    * @default {5000}
    */
@@ -166,10 +167,10 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
    */
   constructor(backplane: Backplane | readonly Backplane[], options: ClusterOptions = {}) {
     super();
-    const settings = resolveOptions(options);
+    this.#backplanes = requireBackplanes(backplane);
+    const settings = resolveOptions(options, this.#backplanes);
     this.name = requireNodeName("cluster", "name", options.name ?? "node");
     this.nodeId = createNodeId(this.name, systemRandomBytes(16));
-    this.#backplanes = requireBackplanes(backplane);
     this.#labels = labelsOf(this.#backplanes);
     this.#core = this.#createCore(settings);
   }
@@ -369,13 +370,19 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
   }
 }
 
-function resolveOptions(options: ClusterOptions): ClusterSettings {
+function resolveOptions(
+  options: ClusterOptions,
+  backplanes: readonly Backplane[],
+): ClusterSettings {
   requireKnown("cluster", options, KNOWN_OPTIONS);
   const { heartbeatMs = 1_000, deafMs = 3_000, nodeTimeoutMs = 5_000 } = options;
   const { confirmTimeoutMs = 5_000, interestLingerMs = 5_000 } = options;
   requireInteger("cluster", "heartbeatMs", heartbeatMs, { min: 100, max: 60_000 });
   requireInteger("cluster", "deafMs", deafMs, { min: 2 * heartbeatMs, max: 600_000 });
-  requireInteger("cluster", "nodeTimeoutMs", nodeTimeoutMs, { min: deafMs + 1, max: 3_600_000 });
+  // A heartbeat may have been due just when the backplane was lost.
+  const noticed = backplanes.map(({ lossNoticeMs }) => lossNoticeMs + heartbeatMs);
+  const min = Math.max(deafMs + 1, ...noticed);
+  requireInteger("cluster", "nodeTimeoutMs", nodeTimeoutMs, { min, max: 3_600_000 });
   requireInteger("cluster", "confirmTimeoutMs", confirmTimeoutMs, { min: 1, max: 600_000 });
   requireInteger("cluster", "interestLingerMs", interestLingerMs, { min: 0, max: 600_000 });
   return Object.freeze({ heartbeatMs, deafMs, nodeTimeoutMs, confirmTimeoutMs, interestLingerMs });

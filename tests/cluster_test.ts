@@ -5,6 +5,7 @@ import { Cluster, type ClusterEvents, type ClusterOptions } from "../src/cluster
 import type { LinkError } from "../src/errors.ts";
 import type { FaultEvent, PeerEvent } from "../src/events.ts";
 import { type Mesh, mesh, type MeshOptions } from "../src/backplane/mesh/mesh_backplane.ts";
+import { redis } from "../src/backplane/redis/redis_backplane.ts";
 import { SwallowingProxy } from "./support/swallowing_proxy.ts";
 
 interface Node {
@@ -330,6 +331,14 @@ for (const [options, says] of BAD_OPTIONS) {
     throws(() => new Cluster(mesh({ port: 0 }), options), says);
   });
 }
+
+test("P8: over Redis nobody is declared down before it is known whether the server stands still", () => {
+  const times = { heartbeatMs: 500, deafMs: 1_500, nodeTimeoutMs: 3_499 };
+  throws(() => new Cluster(redis(), times), /"nodeTimeoutMs" must be an integer from 3500/);
+  throws(() => new Cluster([mesh({ port: 0 }), redis()], times), /from 3500/);
+  ok(new Cluster(redis(), { ...times, nodeTimeoutMs: 3_500 }));
+  ok(new Cluster(mesh({ port: 0 }), times));
+});
 
 test("a cluster needs a backplane", () => {
   throws(() => new Cluster([]), /at least one/);

@@ -72,6 +72,11 @@ export interface Backplane {
   /** Whether other nodes are expected: peers are configured, or the engine always has some. */
   readonly expectsPeers: boolean;
   /**
+   * How long it may have lost what it runs on without knowing it, in ms; 0 where it runs on nothing.
+   * Meanwhile the silence of others proves nothing, so nobody may be declared down sooner.
+   */
+  readonly lossNoticeMs: number;
+  /**
    * Starts the engine. Resolves when it can be reached by others; connecting to them goes on.
    *
    * @param id This node.

@@ -56,6 +56,8 @@ const GOODBYE_MS = 500;
 
 class MeshBackplane implements Mesh {
   readonly name = "mesh";
+  // It runs on nothing but its links.
+  readonly lossNoticeMs = 0;
   readonly #settings: MeshSettings;
   readonly #connections = new Map<number, TcpConnection>();
   #port: number;

@@ -52,6 +52,8 @@ export function redis(options: RedisOptions = {}): Backplane {
 
 /** How long a goodbye may take to leave, before the connections are dropped. */
 const GOODBYE_MS = 500;
+/** A canary may be late for so long, and is looked for every now and then. */
+const LOSS_NOTICE_MS = 3_000;
 
 interface Starting {
   readonly resolve: () => void;
@@ -62,6 +64,7 @@ class RedisBackplane implements Backplane {
   readonly name = "redis";
   // Nobody can tell who else uses the server: a first node is as good as any.
   readonly expectsPeers = false;
+  readonly lossNoticeMs = LOSS_NOTICE_MS;
   readonly #settings: RedisSettings;
   readonly #dialer = new RedisDialer((input) => this.#drive?.feed(input));
   #connectionCount = 0;

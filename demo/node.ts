@@ -34,6 +34,7 @@ const HELP = `One Chorus node.
   --peer HOST:PORT      another node; may be repeated
   --advertise HOST:PORT where the other nodes reach this one, if not there
   --node-timeout MS     a node that is silent for longer is down (default 5000, 500 to 300000)
+  --grace MS            how long members stay whose connection has ended (default 0)
   --secret SECRET       what the nodes of this cluster share
   --redis URL           meet the other nodes over Redis: redis://, rediss:// or unix://; with
                         --cluster-port or --peer over both, else over Redis alone
@@ -46,7 +47,7 @@ const HELP = `One Chorus node.
 // Below it a busy machine's pauses look like death.
 const NODE_TIMEOUT_MS_MIN = 500;
 /** Five heartbeats of the longest. */
-const NODE_TIMEOUT_MS_MAX = 300_000;
+const MILLIS_MAX = 300_000;
 
 /** How long it waits to end by itself. */
 const EXIT_MS = 1_000;
@@ -60,6 +61,7 @@ interface Flags {
   readonly peers: readonly string[];
   readonly advertise: string | undefined;
   readonly nodeTimeoutMs: number;
+  readonly graceMs: number;
   readonly secret: string | undefined;
   readonly redis: string | undefined;
   readonly redisChannel: string;
@@ -86,7 +88,7 @@ async function main(): Promise<void> {
 
 async function run(flags: Flags): Promise<void> {
   const channels = new Channels();
-  const presence = new Presence();
+  const presence = new Presence({ graceMs: flags.graceMs });
   const { links, backplanes } = createBackplanes(flags);
   const cluster = new Cluster(backplanes, { name: flags.name, ...timesOf(flags) });
   cluster.attach(channels);
@@ -270,6 +272,7 @@ function readFlags(argv: string[]): Flags | undefined {
       peer: { type: "string", multiple: true, default: [] },
       advertise: { type: "string" },
       "node-timeout": { type: "string", default: "5000" },
+      grace: { type: "string", default: "0" },
       secret: { type: "string" },
       redis: { type: "string" },
       "redis-channel": { type: "string", default: "chorus" },
@@ -289,7 +292,10 @@ function readFlags(argv: string[]): Flags | undefined {
     clusterHost: values["cluster-host"] ?? "127.0.0.1",
     peers: values.peer ?? [],
     advertise: values.advertise,
-    nodeTimeoutMs: readMillis("--node-timeout", values["node-timeout"] ?? "5000"),
+    nodeTimeoutMs: readMillis("--node-timeout", values["node-timeout"] ?? "5000", {
+      min: NODE_TIMEOUT_MS_MIN,
+    }),
+    graceMs: readMillis("--grace", values.grace ?? "0", { min: 0 }),
     secret: values.secret,
     redis: values.redis,
     redisChannel: values["redis-channel"] ?? "chorus",
@@ -304,10 +310,9 @@ function readPort(flag: string, text: string): number {
   throw new UsageError(`Cannot use ${flag} ${text}: expected a port from 0 to 65535`);
 }
 
-function readMillis(flag: string, text: string): number {
+function readMillis(flag: string, text: string, { min }: { readonly min: number }): number {
   const millis = Number(text);
-  const isInRange = millis >= NODE_TIMEOUT_MS_MIN && millis <= NODE_TIMEOUT_MS_MAX;
-  if (/^\d{1,6}$/.test(text) && isInRange) return millis;
-  const range = `from ${NODE_TIMEOUT_MS_MIN} to ${NODE_TIMEOUT_MS_MAX}`;
+  if (/^\d{1,7}$/.test(text) && millis >= min && millis <= MILLIS_MAX) return millis;
+  const range = `from ${min} to ${MILLIS_MAX}`;
   throw new UsageError(`Cannot use ${flag} ${text}: expected ms, a whole number ${range}`);
 }

@@ -30,6 +30,8 @@ export interface ClientOwner {
   ): boolean | Promise<boolean>;
   /** Asks the application whether the token is good. */
   authenticate(client: Client, token: string): boolean | Promise<boolean>;
+  /** So many messages of the client were not looked at, as they came too fast. */
+  limited(count: number): void;
   /** The client's connection is over. */
   closed(client: Client, code: number): void;
   /** The application's code failed. */
@@ -149,6 +151,8 @@ export class Client implements ClientHandler, Subscriber {
         return void this.#authenticate(output.token);
       case "presence":
         return this.#openPresence().perform(output.request);
+      case "limited":
+        return this.#owner.limited(output.count);
       case "close":
         return this.#socket.close(output.code, output.reason);
     }

@@ -51,6 +51,8 @@ export interface EndpointStats {
   readonly protocolErrors: number;
   /** Clients that were dropped because they answered no ping. */
   readonly unanswered: number;
+  /** Messages that were not looked at, as their client sent too many: see `messagesPerSecondMax`. */
+  readonly rateLimited: number;
   /** Calls of the application's code that failed: of hooks and of `fetch`. */
   readonly failures: number;
 }
@@ -92,6 +94,7 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
   readonly #tally = new EdgeTally();
   #accepted = 0;
   #refused = 0;
+  #rateLimited = 0;
   #failures = 0;
   readonly #closed: Record<number, number> = {};
   readonly #emptied = new Set<() => void>();
@@ -203,6 +206,7 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
       slowConsumers: this.#count("slowConsumers"),
       protocolErrors: this.#count("protocolErrors"),
       unanswered: this.#count("unanswered"),
+      rateLimited: this.#rateLimited,
       failures: this.#failures,
     };
   }
@@ -249,6 +253,7 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
       authorize: (client, { action, channel }) =>
         this.#options.authorize?.(action, channel, client.identity) ?? true,
       authenticate: (client, token) => this.#authenticateToken(client, token),
+      limited: (count) => void (this.#rateLimited += count),
       closed: (client, code) => this.#onClosed(client, code),
       failed: (error) => this.#report(error),
     };

@@ -88,6 +88,18 @@ test("stats() tells what clients and the application's own code did wrong", asyn
   deepStrictEqual(faults, ["broken hook", "broken hook"]);
 });
 
+test("P10: messages over the rate are counted, also those that get no error of their own", async () => {
+  const limit = { messagesPerSecondMax: 1, messagesBurstMax: 1 };
+  const server = await serve({ port: 0, channels: new Channels(), ...limit });
+  const client = await TestClient.connect(server);
+  const lines = Array.from({ length: 10 }, () => '{"type":"publish","channel":"news","data":1}');
+  client.raw.text(lines.join("\n"));
+  strictEqual((await client.next("error")).code, "rate_limited");
+  strictEqual(server.stats().rateLimited, 9);
+  client.destroy();
+  await server.stop();
+});
+
 test("P10: a socket that is handed in and reads too slowly is closed with 1013, and counted", async () => {
   const endpoint = new Endpoint({ channels: new Channels(), bufferedBytesMax: 1_048_576 });
   const socket = new FakeSocket();

@@ -65,6 +65,7 @@ export class Session implements Machine<SessionInput, SessionOutput> {
   #bucket: TokenBucket | undefined;
   #heardAt: Millis = 0;
   #ticket = 0;
+  #limitedCount = 0;
 
   /** Starts with an open connection. Where no token is required, `welcome` is the first output. */
   constructor(settings: SessionSettings, identity: SessionIdentity, now: Millis) {
@@ -142,10 +143,12 @@ export class Session implements Machine<SessionInput, SessionOutput> {
 
   /** Returns and forgets the outputs so far, oldest first. */
   take(): SessionOutput[] {
-    const outputs = this.#outputs;
-    if (outputs === undefined) return NO_OUTPUTS;
+    const outputs = this.#outputs ?? NO_OUTPUTS;
+    const count = this.#limitedCount;
     this.#outputs = undefined;
-    return outputs;
+    if (count === 0) return outputs;
+    this.#limitedCount = 0;
+    return [{ kind: "limited", count }, ...outputs];
   }
 
   #receive(frame: string | Uint8Array, now: Millis): void {
@@ -263,6 +266,7 @@ export class Session implements Machine<SessionInput, SessionOutput> {
     this.#bucket ??= new TokenBucket(this.#settings, now);
     const wasDry = this.#bucket.isDry;
     if (this.#bucket.take(now)) return false;
+    this.#limitedCount++;
     const id = idOf(message);
     // A request is always answered; of the others only the first, or a flood would be two.
     if (id !== undefined || !wasDry) {

@@ -54,5 +54,7 @@ export type SessionOutput =
    * `left`, or any of them with `failed`; `members` with the roster, in frames of the owner's own.
    */
   | { readonly kind: "presence"; readonly request: PresenceMessage }
+  /** So many messages were not looked at, as they came too fast. For counters. */
+  | { readonly kind: "limited"; readonly count: number }
   /** Broadcast; with an id, answer with `published` or `failed`. */
   | { readonly kind: "broadcast"; readonly data: Payload; readonly id: number | undefined };

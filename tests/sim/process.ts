@@ -246,6 +246,7 @@ export class Process {
       soil: (client) => this.#soil(client),
       authorize: () => true,
       authenticate: () => true,
+      limited: () => {},
       closed: (client) => void this.#clients.delete(client),
       failed: (error) => {
         throw error;

@@ -67,7 +67,7 @@ test("slots that move to other servers under load take their channels along", OP
     await underLoad({ cluster: cluster.nodes.slice(0, 1) }, async (nodes, traffic) => {
       const [first, second] = cluster.servers;
       const own = nodes.map(({ cluster: { nodeId } }) => `chorus:n:${nodeId}`);
-      for (const channel of ["chorus:c:x", "chorus:all", ...own]) {
+      for (const channel of ["chorus:c/x", "chorus:all", ...own]) {
         const slot = keySlot(channel);
         const from = await cluster.masterOf(slot);
         await cluster.moveSlot(slot, from === first ? second! : first!);

@@ -21,8 +21,12 @@ type Body = (
 ) => Promise<void>;
 
 /** Three nodes as processes, which have met over a Redis server. */
-async function withNodes(runtimes: readonly RuntimeName[], body: Body): Promise<void> {
-  await withRedis({}, async (server) => {
+async function withNodes(
+  runtimes: readonly RuntimeName[],
+  body: Body,
+  flags: readonly string[] = [],
+): Promise<void> {
+  await withRedis({ flags }, async (server) => {
     await withProcesses(async (start) => {
       const nodes: DemoNode[] = [];
       for (const [index, name] of ["a", "b", "c"].entries()) {
@@ -124,6 +128,28 @@ test(
       deepStrictEqual(onB.gaps, []);
       [onA, onB].forEach((client) => client.destroy());
     });
+  },
+);
+
+test(
+  "P14: a process that stands still while the server drops its reader is not taken for dead",
+  OPTIONS,
+  async () => {
+    const count = 60;
+    const body: Body = async ([a, b, c], server) => {
+      const [onA, onC] = await Promise.all([TestClient.connect(a), TestClient.connect(c)]);
+      await onC.subscribe("news");
+      await new Promise((resolve) => setTimeout(resolve, TRUST_MS));
+      c.process.kill("SIGSTOP");
+      for (let index = 0; index < count; index++) onA.publish("news", "x".repeat(500_000));
+      await server.prints("overcoming of output buffer limits");
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      c.process.kill("SIGCONT");
+      strictEqual((await onC.messages("news", count)).length, count);
+      for (const node of [a, b, c]) ok(!node.process.output.includes("peerdisconnected"));
+      [onA, onC].forEach((client) => client.destroy());
+    };
+    await withNodes(RUNTIMES, body, ["--client-output-buffer-limit", "pubsub 4mb 0 0"]);
   },
 );
 

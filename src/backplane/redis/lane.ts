@@ -18,6 +18,8 @@ export interface LaneOptions {
   readonly isMasterOnly: boolean;
   /** The channel in which this node hears itself. */
   readonly canary: string;
+  /** The channel by which this node shows that it is there, when the way that hears is broken. */
+  readonly life: string;
   /** Makes the canary with a number. */
   readonly encodeCanary: (number: number) => Uint8Array;
 }
@@ -65,7 +67,8 @@ const TICK_MS = 100;
 const ELSEWHERE: readonly RedisError["code"][] = ["moved", "ask", "cluster_down", "read_only"];
 
 /**
- * The way over one server: a connection for commands and one for subscriptions.
+ * The way over one server: a connection for commands and one for subscriptions. Both are seen by
+ * the other nodes, so that a node whose reader the server dropped is not taken for dead.
  *
  * It is ready when all that is wanted is subscribed to and a canary has made the whole way: from
  * the one connection through the server to the other. A connection that is there and hears no
@@ -292,7 +295,7 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
         this.#outputs.push(event);
         return;
       case "up":
-        return this.#onCommandsUp(now);
+        return this.#onCommandsUp(event.server.protocol, now);
       case "reply":
         return this.#onReply(event.ticket, event.value, now);
       case "failed":
@@ -302,12 +305,16 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
         this.#isMaster = false;
         return this.#onDown(event.error);
       default:
-        // Nothing is subscribed to over this one.
+        // Of the sign of life, for which nobody waits.
     }
   }
 
-  #onCommandsUp(now: Millis): void {
+  #onCommandsUp(protocol: 2 | 3, now: Millis): void {
     this.#awaitCanary(now);
+    // In RESP2 a connection that subscribes can do nothing else.
+    if (protocol === 3) {
+      this.#commands.subscription(this.#verb("SUBSCRIBE"), [this.#options.life], now);
+    }
     // Whether this is allowed must be known before it is needed.
     this.countListeners([this.#options.canary], now);
     if (this.#options.isMasterOnly) {

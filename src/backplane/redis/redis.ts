@@ -244,7 +244,7 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
       if (lane?.isReady !== true) continue;
       const channels = byLane.get(lane) ?? [];
       byLane.set(lane, channels);
-      channels.push(channel);
+      channels.push(channel, this.#names.life(channel));
     }
     for (const [lane, channels] of byLane) lane.countListeners(channels, now);
   }
@@ -382,10 +382,12 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   }
 
   #onListeners(output: LaneOutput & { readonly kind: "listeners" }): void {
+    const counts = new Map<NodeId, number>();
     for (const [channel, count] of output.counts) {
       const node = this.#names.nodeOf(channel);
-      if (node !== undefined) this.#roster.listeners(node, count, output.askedAt);
+      if (node !== undefined) counts.set(node, (counts.get(node) ?? 0) + count);
     }
+    for (const [node, count] of counts) this.#roster.listeners(node, count, output.askedAt);
   }
 
   #onReady(now: Millis): void {

@@ -2,24 +2,35 @@ import type { NodeId } from "../../core/node.ts";
 
 /**
  * The names of the Redis channels of one cluster: `prefix:all` for all nodes, `prefix:n:…` for one
- * node, `prefix:c:…` for those with subscribers of a Chorus channel.
+ * node, `prefix:l:…` for its sign of life, `prefix:c/…` for those with subscribers of a Chorus
+ * channel. That may be called anything, and a prefix has no slash, so none is another cluster's.
  */
 export class RedisNames {
   /** The channel that every node listens to. */
   readonly all: string;
   readonly #node: string;
+  readonly #life: string;
   readonly #channel: string;
 
   /** Takes what all names begin with. */
   constructor(prefix: string) {
     this.all = `${prefix}:all`;
     this.#node = `${prefix}:n:`;
-    this.#channel = `${prefix}:c:`;
+    this.#life = `${prefix}:l:`;
+    this.#channel = `${prefix}:c/`;
   }
 
   /** The channel that one node listens to. */
   node(id: NodeId): string {
     return this.#node + id;
+  }
+
+  /**
+   * The channel by which a node shows that its process is there, whatever became of the connection
+   * that listens to `channel`. In a Redis Cluster both are of the same slot, by the braces.
+   */
+  life(channel: string): string {
+    return `${this.#life}{${channel}}`;
   }
 
   /** The channel in which a node hears itself, over one of several servers. */
@@ -37,8 +48,9 @@ export class RedisNames {
     return name.startsWith(this.#channel) ? name.slice(this.#channel.length) : undefined;
   }
 
-  /** The node that listens to a channel, if it is a node's. */
+  /** The node that listens to a channel, or shows its life by it, if it is a node's. */
   nodeOf(name: string): NodeId | undefined {
+    if (name.startsWith(this.#life)) return this.nodeOf(name.slice(this.#life.length + 1, -1));
     return name.startsWith(this.#node) ? name.slice(this.#node.length) : undefined;
   }
 }

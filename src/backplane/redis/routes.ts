@@ -132,9 +132,10 @@ export class Routes {
       const place = formatAddress(address);
       if (this.#lanes.has(place)) continue;
       const { isSharded, isMasterOnly } = this.#topology;
-      const { encodeCanary } = this.#canary;
+      const { encodeCanary, names } = this.#canary;
       const canary = this.#canaryAt(place);
-      const options = { address, isSharded, isMasterOnly, canary, encodeCanary };
+      const life = names.life(canary);
+      const options = { address, isSharded, isMasterOnly, canary, life, encodeCanary };
       this.#lanes.set(place, new Lane(this.#wires, options, now));
     }
     this.#laneList = [...this.#lanes.values()];

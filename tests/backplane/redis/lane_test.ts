@@ -6,6 +6,7 @@ import { createPrng } from "../../../src/core/prng.ts";
 import { bulk, bulks, confirmation, HELLO_REPLY } from "../../support/redis_wire.ts";
 
 const CANARY = "p:n:me";
+const LIFE = "p:l:{p:n:me}";
 const BUSY = "-BUSY Redis is busy running a script.\r\n";
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -36,6 +37,7 @@ class Rig {
       isSharded: false,
       isMasterOnly: false,
       canary: CANARY,
+      life: LIFE,
       encodeCanary: (count) => encode(`${count}`),
     }, this.now);
     this.settles();
@@ -128,7 +130,7 @@ test("a lane is ready once everything is subscribed to and a canary came through
 test("P13: what a busy server refuses after a break is asked for again until it is there", () => {
   const rig = new Rig();
   rig.lane.subscribe("p:all", rig.now);
-  rig.lane.subscribe("p:c:news", rig.now);
+  rig.lane.subscribe("p:c/news", rig.now);
   rig.passes(1_000);
   rig.said.length = 0;
   rig.isBusy = true;
@@ -139,7 +141,7 @@ test("P13: what a busy server refuses after a break is asked for again until it 
   rig.said.length = 0;
   rig.isBusy = false;
   rig.passes(1_500);
-  deepStrictEqual(rig.said.sort(), ["on p:all", "on p:c:news", `on ${CANARY}`, "ready"]);
+  deepStrictEqual(rig.said.sort(), ["on p:all", "on p:c/news", `on ${CANARY}`, "ready"]);
 });
 
 test("P13: a server that was too busy to say who listens is asked again", () => {

@@ -112,6 +112,8 @@ export class ClusterTraffic {
   readonly #samples: readonly ClusterSample[];
   readonly #channels: readonly string[];
   readonly #readers: Reader[] = [];
+  /** Hears of each message that came, how long after its publication, in ms. */
+  onDelay: (delayMs: number) => void = () => {};
   #counter = 0;
   #isRunning = false;
   #ended: Promise<void> = Promise.resolve();
@@ -183,7 +185,8 @@ export class ClusterTraffic {
 
   async #read({ subscription, received }: Reader): Promise<void> {
     for await (const { data } of subscription) {
-      const [name, number] = data as [string, number];
+      const [name, number, publishedAt] = data as [string, number, number];
+      this.onDelay(performance.now() - publishedAt);
       const numbers = received.get(name) ?? [];
       received.set(name, numbers);
       numbers.push(number);
@@ -195,7 +198,7 @@ export class ClusterTraffic {
       for (let round = 0; round < MESSAGES_PER_ROUND; round++, this.#counter++) {
         for (const { name, channels } of this.#samples) {
           for (const channel of this.#channels) {
-            void channels.publish(channel, [name, this.#counter]);
+            void channels.publish(channel, [name, this.#counter, performance.now()]);
           }
         }
       }

@@ -241,7 +241,13 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
     this.#rebuilds++;
     const error = new RedisError("timed_out", message, { server: this.place });
     this.#lose(error, true);
-    this.#listener.redial(error, this.#options.address, now);
+    this.#redialListener(error, now);
+  }
+
+  #redialListener(error: RedisError, now: Millis): void {
+    if (this.#listener.server !== undefined) {
+      this.#listener.redial(error, this.#options.address, now);
+    }
   }
 
   #askRole(now: Millis): void {
@@ -303,7 +309,10 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
       case "down":
         this.#isAllowed = false;
         this.#isMaster = false;
-        return this.#onDown(event.error);
+        this.#onDown(event.error);
+        // What was silent for one is not waited for by the other as well.
+        if (isSilence(event.error)) this.#redialListener(event.error, now);
+        return;
       default:
         // Of the sign of life, for which nobody waits.
     }
@@ -440,7 +449,7 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
   }
 
   #onDown(error: RedisError): void {
-    if (this.#isReady) return this.#lose(error, false);
+    if (this.#isReady) return this.#lose(error, isSilence(error));
     if (!this.#isClosed) this.#outputs.push({ kind: "failed", error });
   }
 
@@ -466,6 +475,10 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
 }
 
 const WAKE: Wake = { kind: "wake" };
+
+function isSilence({ code }: RedisError): boolean {
+  return code === "timed_out";
+}
 
 function readCounts(value: RespValue): ListenerCounts {
   const items = respItems(value) ?? [];

@@ -27,6 +27,7 @@ export interface RedisContext {
   readonly wires: WireContext;
 }
 
+type SendInput = Extract<RedisInput, { readonly kind: "send" }>;
 type Phase = "starting" | "running" | "left";
 
 const TICK_MS = ABSENCE_CHECK_MS;
@@ -108,6 +109,8 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   /** Applies one input. */
   handle(input: RedisInput, now: Millis): void {
     if (this.#phase === "left") return;
+    // It waits for the end of the tick, and nobody else has anything to say about it.
+    if (input.kind === "send") return this.#send(input);
     this.#apply(input, now);
     this.#settle(now);
   }
@@ -120,10 +123,8 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
     return outputs;
   }
 
-  #apply(input: RedisInput, now: Millis): void {
+  #apply(input: Exclude<RedisInput, SendInput>, now: Millis): void {
     switch (input.kind) {
-      case "send":
-        return this.#send(input);
       case "subscribe":
         return this.#routes.add(this.#names.channel(input.channel), now);
       case "unsubscribe":
@@ -154,8 +155,7 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
     }
   }
 
-  #send(input: RedisInput & { readonly kind: "send" }): void {
-    const { nodes, payload, channel } = input;
+  #send({ nodes, payload, channel }: SendInput): void {
     const targets = nodes === undefined ? undefined : this.#reachable(nodes);
     const count = targets?.length ?? this.#roster.upCount;
     if (count === 0 || !this.#hasRoom(payload, channel !== undefined)) return;

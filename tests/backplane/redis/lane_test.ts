@@ -18,6 +18,10 @@ class Rig {
   isBusy = false;
   /** Answers that the server keeps back, while it does. */
   held: string[] | undefined;
+  /** Connections that bring nothing any more, whatever the server says. */
+  readonly dead = new Set<number>();
+  /** Connections that bring answers, and no messages. */
+  readonly deaf = new Set<number>();
   /** What the lane told, but for messages. */
   readonly said: string[] = [];
   readonly #listening = new Set<string>();
@@ -110,6 +114,8 @@ class Rig {
   }
 
   #tells(connection: number, wire: string): void {
+    if (this.dead.has(connection)) return;
+    if (this.deaf.has(connection) && wire.includes("$7\r\nmessage\r\n")) return;
     this.lane.handle({ kind: "bytes", connection, chunk: encode(wire) }, this.now);
   }
 }
@@ -125,6 +131,28 @@ test("a lane is ready once everything is subscribed to and a canary came through
   rig.lane.subscribe("p:all", rig.now);
   rig.passes(1_000);
   deepStrictEqual(rig.said, [`on ${CANARY}`, "on p:all", "ready"]);
+});
+
+test("P13: a subscription that is there and hears nothing is built anew within 3 s", () => {
+  const rig = new Rig();
+  rig.passes(1_000);
+  rig.said.length = 0;
+  rig.deaf.add(rig.lane.wires[1]!);
+  rig.passes(2_000);
+  deepStrictEqual(rig.said, []);
+  rig.passes(900);
+  deepStrictEqual(rig.said, ["lost timed_out", "failed timed_out", `on ${CANARY}`, "ready"]);
+});
+
+test("P13: when one connection is dead, what hears is not waited for: both are new in 3 s", () => {
+  const rig = new Rig();
+  rig.passes(1_000);
+  rig.said.length = 0;
+  const before = rig.lane.wires;
+  for (const connection of before) rig.dead.add(connection);
+  rig.passes(2_800);
+  deepStrictEqual(rig.said, ["lost timed_out", "failed timed_out", `on ${CANARY}`, "ready"]);
+  deepStrictEqual(rig.lane.wires.filter((connection) => before.includes(connection)), []);
 });
 
 test("P13: what a busy server refuses after a break is asked for again until it is there", () => {

@@ -60,7 +60,6 @@ export class ChannelCore {
   readonly #clock: Clock;
   readonly #hub: Hub<Subscriber>;
   readonly #drive: Drive<Parameters<Hub<Subscriber>["handle"]>[0]>;
-  readonly #flushers = new Set<() => void>();
   #node: NodeId;
   #uplink: ChannelUplink | undefined;
 
@@ -109,12 +108,6 @@ export class ChannelCore {
   detach(): void {
     this.#drive.feed({ kind: "wake" });
     this.#uplink = undefined;
-  }
-
-  /** Calls back whenever a tick's deliveries are complete. Returns how to undo it. */
-  onFlush(flush: () => void): () => void {
-    this.#flushers.add(flush);
-    return () => void this.#flushers.delete(flush);
   }
 
   /**
@@ -201,9 +194,6 @@ export class ChannelCore {
     switch (output.kind) {
       case "deliver":
         return this.#deliver(output);
-      case "flush":
-        for (const flush of this.#flushers) flush();
-        return;
       case "announce":
         return this.#uplink?.announce(output.channel, output.messages);
       case "published":

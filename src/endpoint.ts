@@ -84,7 +84,7 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
   readonly #clients = new Set<Client>();
   readonly #owner: ClientOwner;
   readonly #flush: () => void;
-  readonly #stopFlushing: () => void;
+  readonly #deferFlush: () => void;
   #dirty: Client[] = [];
   #isFlushDue = false;
   #cancelSweep: CancelTimer | undefined;
@@ -117,7 +117,7 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
     this.#edgeSettings = resolveEdgeSettings(options);
     this.#owner = this.#createOwner();
     this.#flush = () => this.#flushAll();
-    this.#stopFlushing = this.#core.onFlush(this.#flush);
+    this.#deferFlush = () => this.#core.clock.defer(this.#flush);
     this.#subscribeToBroadcasts();
   }
 
@@ -240,7 +240,6 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
       this.#clients.size > 0 && new Promise<void>((resolve) => this.#emptied.add(resolve)),
     ]);
     this.#cancelSweep?.();
-    this.#stopFlushing();
     this.#core.unsubscribe(BROADCAST_CHANNEL, this.#broadcasts);
   }
 
@@ -320,12 +319,14 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
       : this.#core.clock.setTimer(SWEEP_MS, () => this.#sweep());
   }
 
+  // Clients are written to behind all else that the tick sends: so other nodes, which have a single
+  // write each, get on with their own clients meanwhile.
   #soil(client: Client): void {
     client.isDirty = true;
     this.#dirty.push(client);
     if (this.#isFlushDue) return;
     this.#isFlushDue = true;
-    this.#core.clock.defer(this.#flush);
+    this.#core.clock.defer(this.#deferFlush);
   }
 
   #flushAll(): void {

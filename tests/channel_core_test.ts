@@ -19,7 +19,6 @@ class Desk {
       defer: (callback) => void this.#deferred.push(callback),
     };
     this.core = new ChannelCore("a~1", SETTINGS, clock);
-    this.core.onFlush(() => this.lines.push("flush"));
   }
 
   /** Attaches to a cluster that notes what it is told, and confirms when it is told to. */
@@ -73,7 +72,7 @@ test("P1: in one tick subscribers here have it, their sockets are written, and t
   desk.endsTick();
   desk.core.publish("c", "1");
   desk.core.publish("c", "2");
-  deepStrictEqual(desk.endsTick(), ["x c 1,2", "flush", "announce c 1,2"]);
+  deepStrictEqual(desk.endsTick(), ["x c 1,2", "announce c 1,2"]);
 });
 
 test("P4: a gap is told to every subscriber of the channel, after the messages before it", () => {
@@ -83,7 +82,7 @@ test("P4: a gap is told to every subscriber of the channel, after the messages b
   desk.endsTick();
   desk.core.receive("c", [{ node: "b~1", seq: 1, prev: 0, data: "1" }]);
   desk.core.gap("c");
-  deepStrictEqual(desk.endsTick(), ["x c 1", "y c 1", "x gap c", "y gap c", "flush"]);
+  deepStrictEqual(desk.endsTick(), ["x c 1", "y c 1", "x gap c", "y gap c"]);
 });
 
 test("whoever is left out of a message gets the others, and everybody else gets all", () => {
@@ -91,19 +90,19 @@ test("whoever is left out of a message gets the others, and everybody else gets 
   const [x] = ["x", "y"].map((name) => desk.joins(name));
   desk.endsTick();
   desk.core.publish("c", "1", x);
-  deepStrictEqual(desk.endsTick(), ["y c 1", "flush"]);
+  deepStrictEqual(desk.endsTick(), ["y c 1"]);
   desk.core.publish("c", "2");
   desk.core.publish("c", "3", x);
-  deepStrictEqual(desk.endsTick(), ["x c 2", "y c 2,3", "flush"]);
+  deepStrictEqual(desk.endsTick(), ["x c 2", "y c 2,3"]);
 });
 
 test("P2: a subscription waits for the cluster, and is told who has not answered", () => {
   const desk = new Desk().attached();
   desk.joins("x");
   desk.core.publish("c", "1");
-  deepStrictEqual(desk.endsTick(), ["wants c", "flush", "announce c 1"]);
+  deepStrictEqual(desk.endsTick(), ["wants c", "announce c 1"]);
   desk.confirmations[0]!(["b~1"]);
-  deepStrictEqual(desk.endsTick(), ["x confirmed b~1", "x c 1", "flush"]);
+  deepStrictEqual(desk.endsTick(), ["x confirmed b~1", "x c 1"]);
 });
 
 test("who goes while it waits is asked, gets nothing, and leaves nothing behind", () => {
@@ -116,7 +115,6 @@ test("who goes while it waits is asked, gets nothing, and leaves nothing behind"
     "wants c",
     "lets go of c",
     "x confirmed",
-    "flush",
     "announce c 1",
   ]);
   strictEqual(desk.core.hub.channelCount, 0);
@@ -130,7 +128,7 @@ test("who goes and comes again while it waits is there once, and goes for good",
   for (const confirmed of desk.confirmations) confirmed([]);
   desk.endsTick();
   desk.core.publish("c", "1");
-  deepStrictEqual(desk.endsTick(), ["x c 1", "flush", "announce c 1"]);
+  deepStrictEqual(desk.endsTick(), ["x c 1", "announce c 1"]);
   strictEqual(desk.core.hub.channelCount, 1);
 });
 
@@ -147,7 +145,7 @@ test("P16: alone nobody else holds a message, and in a cluster the cluster says 
     [{ node: "a~1", seq: 1 }, [], []],
     [{ node: "a~2", seq: 1 }, ["b~1"], ["c~1"]],
   ]);
-  deepStrictEqual(desk.endsTick(), ["acknowledge c 1", "flush", "announce c 1"]);
+  deepStrictEqual(desk.endsTick(), ["acknowledge c 1", "announce c 1"]);
 });
 
 test("what was subscribed before it is attached is told to the cluster, and goes on alone after", () => {
@@ -157,7 +155,7 @@ test("what was subscribed before it is attached is told to the cluster, and goes
   deepStrictEqual(desk.lines.splice(0), ["x confirmed", "wants c"]);
   desk.core.detach();
   desk.core.publish("c", "1");
-  deepStrictEqual(desk.endsTick(), ["x c 1", "flush"]);
+  deepStrictEqual(desk.endsTick(), ["x c 1"]);
 });
 
 test("channels are attached once, and before their first message", () => {

@@ -3,6 +3,8 @@ import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { test } from "node:test";
 import { Channels, coreOf } from "../src/channels.ts";
+import { BROADCAST_CHANNEL } from "../src/core/message.ts";
+import type { WebSocketLikeEvent } from "../src/edge/accept.ts";
 import { Endpoint } from "../src/endpoint.ts";
 import type { EndpointOptions } from "../src/endpoint_options.ts";
 import { serve, type ServeOptions, type Server } from "../src/serve.ts";
@@ -373,6 +375,39 @@ for (const [options, says] of BAD_OPTIONS) {
     throws(() => new Endpoint({ channels: new Channels(), ...options } as EndpointOptions), says);
   });
 }
+
+test("P1: a message goes to the other nodes first, and to the clients in the same tick", async () => {
+  const channels = new Channels();
+  const core = coreOf(channels);
+  const endpoint = new Endpoint({ channels });
+  const log: string[] = [];
+  let closed: ((event: WebSocketLikeEvent) => void) | undefined;
+  const written = new Promise<void>((resolve) => {
+    endpoint.accept({
+      binaryType: "blob",
+      readyState: 1,
+      bufferedAmount: 0,
+      addEventListener: (type, listener) => {
+        if (type === "close") closed = listener;
+      },
+      send: (data) => {
+        if (typeof data !== "string" || !data.includes("news")) return;
+        log.push("client");
+        resolve();
+      },
+      close: (code = 1006, reason = "") => closed!({ code, reason }),
+    });
+  });
+  // As a backplane does: told of the message behind the clients, it writes when the tick ends.
+  const node = { deliver: () => core.clock.defer(() => log.push("node")), gap: () => {} };
+  core.subscribe(BROADCAST_CHANNEL, node, () => true);
+  // The welcome has a tick of its own.
+  await new Promise((resolve) => setImmediate(resolve));
+  await channels.broadcast("news");
+  await written;
+  await endpoint.stop();
+  deepStrictEqual(log, ["node", "client"]);
+});
 
 test("an endpoint needs channels", () => {
   throws(() => new Endpoint({} as EndpointOptions), { name: "TypeError", message: /"channels"/ });

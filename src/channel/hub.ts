@@ -47,8 +47,6 @@ export interface HubPublish<Subscriber> {
 /** What the hub asks of its owner. */
 export type HubOutput<Subscriber> =
   | HubDelivery<Subscriber>
-  /** All that this tick delivers has been handed over: write it out, before the others hear of it. */
-  | { readonly kind: "flush" }
   /** This tick's messages of this node in one channel, for the other nodes. */
   | { readonly kind: "announce"; readonly channel: string; readonly messages: readonly Message[] }
   /** A message got its position. */
@@ -77,7 +75,6 @@ export interface HubDelivery<Subscriber> {
 export type HubSettings = LogSettings;
 
 const NOBODY: ReadonlySet<never> = new Set();
-const FLUSH = { kind: "flush" } as const;
 
 /** One channel that has subscribers, or messages in this tick. */
 class Channel<Subscriber> {
@@ -262,7 +259,6 @@ export class Hub<Subscriber> implements Machine<HubInput<Subscriber>, HubOutput<
       subscribers,
       excepts: undefined,
     });
-    this.#outputs.push(FLUSH);
   }
 
   #unsubscribe(name: string, subscriber: Subscriber): void {
@@ -292,7 +288,6 @@ export class Hub<Subscriber> implements Machine<HubInput<Subscriber>, HubOutput<
     const dirty = this.#dirty;
     this.#dirty = [];
     for (const channel of dirty) this.#deliver(channel, channel.subscribers);
-    this.#outputs.push(FLUSH);
     for (const channel of dirty) this.#announce(channel);
     this.#log.expire(now);
   }

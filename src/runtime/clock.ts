@@ -1,14 +1,49 @@
 import type { CancelTimer, Clock } from "../core/clock.ts";
+import { Deque } from "../core/deque.ts";
 import type { Millis } from "../core/machine.ts";
 
-type Defer = (callback: () => void) => unknown;
+type Immediate = (callback: () => void) => unknown;
+
+// Past it the rest comes a tick later: whoever defers without end must not keep the input out.
+const CALLBACKS_A_TICK_MAX = 1_000;
+const { setImmediate } = globalThis as unknown as { readonly setImmediate: Immediate };
 
 /** The machine's own clock. */
-export const systemClock: Clock = {
-  now: () => performance.now(),
+class SystemClock implements Clock {
+  readonly #deferred = new Deque<() => void>();
+  readonly #endTick = (): void => this.#onTickEnd();
+  #isDue = false;
+
+  now(): Millis {
+    return performance.now();
+  }
+
   setTimer(delayMs: Millis, callback: () => void): CancelTimer {
     const timer = setTimeout(callback, delayMs);
     return () => clearTimeout(timer);
-  },
-  defer: (globalThis as unknown as { setImmediate: Defer }).setImmediate,
-};
+  }
+
+  defer(callback: () => void): void {
+    this.#deferred.push(callback);
+    if (this.#isDue) return;
+    this.#isDue = true;
+    setImmediate(this.#endTick);
+  }
+
+  // What is deferred meanwhile belongs to this tick too: a message that came in goes out at its end.
+  #onTickEnd(): void {
+    try {
+      for (let count = 0; count < CALLBACKS_A_TICK_MAX; count++) {
+        const callback = this.#deferred.shift();
+        if (callback === undefined) break;
+        callback();
+      }
+    } finally {
+      this.#isDue = this.#deferred.length > 0;
+      if (this.#isDue) setImmediate(this.#endTick);
+    }
+  }
+}
+
+/** The machine's own clock: one for all, so that a tick ends for all of them at once. */
+export const systemClock: Clock = new SystemClock();

@@ -66,8 +66,6 @@ function describe(output: HubOutput<string>): string {
       return `${output.wanted ? "wants" : "lets go of"} ${output.channel}`;
     case "gap":
       return `gap ${output.channel} to ${[...output.subscribers].join("")}`;
-    case "flush":
-      return "flush";
   }
 }
 
@@ -85,29 +83,28 @@ test("the messages of a channel and tick are one record, whoever published them"
   deepStrictEqual(stage.endsTick().decided(), [
     "c 1,b7,b8,3 to xy",
     "d 2 to z",
-    "flush",
     "announce c 1,3",
     "announce d 2",
   ]);
   strictEqual(stage.hub.deadline, undefined);
 });
 
-test("P1: local subscribers get everything, and are flushed, before other nodes hear of it", () => {
+test("P1: local subscribers get everything before other nodes hear of it", () => {
   const stage = new Stage().joins("x", "c").joins("y", "d");
   stage.decided();
   stage.publishes("1", { channel: "d" }).publishes("2", { channel: "c" });
   const decided = stage.endsTick().decided().map((line) => line.split(" ")[0]);
-  deepStrictEqual(decided, ["d", "c", "flush", "announce", "announce"]);
+  deepStrictEqual(decided, ["d", "c", "announce", "announce"]);
 });
 
 test("messages of other nodes are not announced again", () => {
   const stage = new Stage().receives([remote(7, 0)]);
-  deepStrictEqual(stage.endsTick().decided(), ["flush"]);
+  deepStrictEqual(stage.endsTick().decided(), []);
 });
 
 test("a channel without a subscriber is announced and remembered, and leaves nothing behind", () => {
   const stage = new Stage().publishes("1").endsTick();
-  deepStrictEqual(stage.decided(), ["flush", "announce c 1"]);
+  deepStrictEqual(stage.decided(), ["announce c 1"]);
   strictEqual(stage.hub.channelCount, 0);
   deepStrictEqual(stage.hub.positions("c"), { "a~1": 1 });
 });
@@ -139,7 +136,7 @@ test("who subscribes in mid-tick gets what comes then; the others have had the r
   const stage = new Stage().joins("x");
   stage.decided();
   stage.publishes("1").joins("y", "c", { "a~1": 1 }).publishes("2").endsTick();
-  deepStrictEqual(stage.decided().slice(0, 3), ["c 1 to x", "c 2 to xy", "flush"]);
+  deepStrictEqual(stage.decided().slice(0, 2), ["c 1 to x", "c 2 to xy"]);
 });
 
 test("who unsubscribes in mid-tick gets what came before, and nothing after", () => {
@@ -154,7 +151,7 @@ test("the last to leave gets what came before, and interest ends", () => {
   stage.decided();
   stage.publishes("1").leaves("x");
   deepStrictEqual(stage.decided(), ["c 1 to x", "lets go of c"]);
-  deepStrictEqual(stage.endsTick().decided(), ["flush", "announce c 1"]);
+  deepStrictEqual(stage.endsTick().decided(), ["announce c 1"]);
   strictEqual(stage.hub.channelCount, 0);
 });
 
@@ -164,7 +161,7 @@ test("who comes in the tick in which the last one left finds the channel there a
   strictEqual(stage.hub.channelCount, 1);
   stage.decided();
   stage.publishes("2").endsTick();
-  deepStrictEqual(stage.decided(), ["c 2 to y", "flush", "announce c 2"]);
+  deepStrictEqual(stage.decided(), ["c 2 to y", "announce c 2"]);
 });
 
 test("interest begins with the first who waits, and ends with the last, confirmed or not", () => {
@@ -194,7 +191,7 @@ test("before it is confirmed a subscription delivers nothing; then all since it 
   deepStrictEqual(after, { "a~1": 1, "b~1": 5 });
   stage.hub.handle({ kind: "activate", channel: "c", subscriber: "x", after }, 0);
   stage.publishes("4").endsTick();
-  deepStrictEqual(stage.decided().slice(0, 4), ["c 2,3,b7 to x", "flush", "c 4 to x", "flush"]);
+  deepStrictEqual(stage.decided().slice(0, 2), ["c 2,3,b7 to x", "c 4 to x"]);
 });
 
 test("history and live messages have no message in common and none between them", () => {

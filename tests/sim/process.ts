@@ -155,7 +155,6 @@ export class Process {
     });
     this.cluster.attach(this.channels);
     this.cluster.attachPresence(this.presence);
-    this.channels.onFlush(() => this.#flushAll());
     this.channels.subscribe(BROADCAST_CHANNEL, this.#broadcasts, () => !this.#isStopping);
     this.cluster.start();
     for (const [index, path] of this.paths.entries()) {
@@ -268,7 +267,7 @@ export class Process {
     this.#dirty.push(client);
     if (this.#isFlushDue) return;
     this.#isFlushDue = true;
-    this.host.defer(() => this.#flushAll());
+    this.host.defer(() => this.host.defer(() => this.#flushAll()));
   }
 
   #flushAll(): void {

@@ -137,8 +137,6 @@ export class VirtualNode {
       case "gap":
         this.gaps.push(output.channel);
         return;
-      case "flush":
-        return;
     }
   }
 

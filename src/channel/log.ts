@@ -1,7 +1,7 @@
 import { Chain, type Chained } from "../core/chain.ts";
 import { Deque } from "../core/deque.ts";
 import type { Millis } from "../core/machine.ts";
-import type { Message } from "../core/message.ts";
+import type { Message, Payload } from "../core/message.ts";
 import type { NodeId } from "../core/node.ts";
 
 /** How much a node remembers of what was published. */
@@ -34,18 +34,30 @@ const MESSAGE_OVERHEAD_BYTES = 96;
 // to now and then stays gapless, and one that never returns costs nothing.
 const IDLE_STREAMS_MAX = 50_000;
 
-/** One remembered message, the stream that it stands in, and its place among all by age. */
-class Remembered implements Chained<Remembered> {
-  readonly message: Message;
+/**
+ * One remembered message, the stream that it stands in, and its place among all by age: a single
+ * object, since what is kept for a minute is what a collector has to carry about.
+ */
+class Remembered implements Message, Chained<Remembered> {
+  readonly seq: number;
+  readonly prev: number;
+  readonly data: Payload;
   readonly stream: Stream;
+  // Whole milliseconds: a fraction would take an object of its own.
   readonly at: Millis;
   older: Remembered | undefined;
   newer: Remembered | undefined;
 
-  constructor(message: Message, stream: Stream, at: Millis) {
-    this.message = message;
+  constructor({ seq, prev, data }: Message, stream: Stream, now: Millis) {
+    this.seq = seq;
+    this.prev = prev;
+    this.data = data;
     this.stream = stream;
-    this.at = at;
+    this.at = Math.floor(now);
+  }
+
+  get node(): NodeId {
+    return this.stream.node;
   }
 }
 
@@ -141,7 +153,7 @@ export class Log {
     const messages: Message[] = [];
     let index = firstAfter(stream.messages, range.after);
     for (; index < stream.messages.length && messages.length < range.limit; index++) {
-      messages.push(stream.messages.at(index)!.message);
+      messages.push(stream.messages.at(index)!);
     }
     return { messages, floor: stream.floor, head: stream.head };
   }
@@ -190,8 +202,8 @@ export class Log {
   #evict(stream: Stream): void {
     const remembered = stream.messages.shift()!;
     this.#order.remove(remembered);
-    stream.floor = remembered.message.seq;
-    this.#bytes -= costOf(remembered.message);
+    stream.floor = remembered.seq;
+    this.#bytes -= costOf(remembered);
     this.#evictedCount++;
     if (stream.messages.length === 0) this.#rest(stream);
   }
@@ -233,7 +245,7 @@ function firstAfter(messages: Deque<Remembered>, after: number): number {
   let high = messages.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (messages.at(middle)!.message.seq > after) high = middle;
+    if (messages.at(middle)!.seq > after) high = middle;
     else low = middle + 1;
   }
   return low;

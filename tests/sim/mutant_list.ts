@@ -128,7 +128,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "the log does not tell what it has forgotten",
     promise: "P4",
     file: LOG,
-    search: "stream.floor = remembered.message.seq;",
+    search: "stream.floor = remembered.seq;",
     replacement: "",
     seeds: 100,
   },

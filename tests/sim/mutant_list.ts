@@ -148,6 +148,32 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: "",
     seeds: 20,
   },
+
+  {
+    name: "the log is not bounded in bytes",
+    promise: "P10",
+    file: LOG,
+    search: "(first.at < oldest || this.#bytes > this.#settings.logBytesMax);",
+    replacement: "first.at < oldest;",
+    seeds: 50,
+  },
+
+  {
+    name: "interest that ended while a node was away is kept",
+    promise: "P3",
+    file: ROUTER,
+    search: "if (!whole.channels.has(channel)) this.#lose(node, channel);",
+    replacement: "",
+    seeds: 100,
+  },
+  {
+    name: "a dead node stays interested",
+    promise: "P2",
+    file: ROUTER,
+    search: "    this.#peers.delete(node);\n    for (const channel of peer.channels)",
+    replacement: "    for (const channel of peer.channels)",
+    seeds: 20,
+  },
   {
     name: "the members of a dead node stay",
     promise: "P7",

@@ -64,6 +64,19 @@ test("a node of which gossip told here is no news to the others", () => {
   deepStrictEqual(teller.tells(JOIN_MS), ["c: a~1@a:1 b~1@b:1"]);
 });
 
+test("of many that gossip told of a few are told of all, and each that nobody told of", () => {
+  const names = Array.from({ length: 40 }, (_, index) => `p${index}`);
+  const teller = new Teller().links(...names);
+  for (const name of names) teller.gossip.met(`${name}~1`, name === "p7", 0);
+  const told = teller.gossip.takeDue(() => teller.peers, JOIN_MS);
+  const ofAll = told.filter(({ nodes }) => nodes.length === names.length - 1);
+  strictEqual(ofAll.length, 9);
+  ok(ofAll.some(({ peer }) => peer.name === "p7"));
+  const rest = told.filter((telling) => !ofAll.includes(telling));
+  strictEqual(rest.length, names.length - 9);
+  for (const { nodes } of rest) deepStrictEqual(nodes.map(({ id }) => id), ["p7~1"]);
+});
+
 test("nodes that know others are told of all at once, and those that are not linked are not", () => {
   const teller = new Teller().links("a", "b", "c");
   teller.gossip.compare(["b~1", "x~1"], 5);

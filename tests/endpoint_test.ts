@@ -112,3 +112,18 @@ test("P10: a socket that is handed in and reads too slowly is closed with 1013, 
   socket.fires("close", { code: 1013 });
   await endpoint.stop();
 });
+
+test("stop() does not wait for an application that never decides", async () => {
+  let authenticate = (): Promise<never> => new Promise(() => {});
+  const asked = new Promise<void>((resolve) => {
+    authenticate = () => {
+      resolve();
+      return new Promise(() => {});
+    };
+  });
+  const server = await serve({ port: 0, channels: new Channels(), authenticate });
+  const refused = rejects(RawClient.connect({ port: server.port }), { status: 503 });
+  await asked;
+  await server.stop();
+  await refused;
+});

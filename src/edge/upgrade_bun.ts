@@ -110,6 +110,8 @@ export class BunUpgrades implements BunSocketOwner {
   readonly #sockets = new Set<BunClientSocket>();
   // Servers that take nobody any more, and when the last of their connections is gone.
   readonly #stopping = new Map<BunServer, Promise<unknown>>();
+  // Who waits for the application to decide, and is not to wait any longer once it is closed.
+  readonly #deciding = new Set<() => void>();
   #isClosed = false;
 
   /**
@@ -172,6 +174,7 @@ export class BunUpgrades implements BunSocketOwner {
   async close(code: number, reason: string): Promise<void> {
     this.#isClosed = true;
     for (const socket of this.#sockets) socket.close(code, reason);
+    for (const giveUp of this.#deciding) giveUp();
     await Promise.all(
       [...this.#stopping].map(([server, stopped]) => this.#expire(server, stopped)),
     );
@@ -228,7 +231,9 @@ export class BunUpgrades implements BunSocketOwner {
   async #judge(request: ClientRequest): Promise<Admission> {
     const late: Admission = { status: 503, reason: "The server took too long" };
     try {
-      return await within(this.settings.handshakeTimeoutMs, this.#admit(request), late);
+      const admission = this.#admit(request);
+      if (!(admission instanceof Promise)) return admission;
+      return await within(this.settings.handshakeTimeoutMs, admission, late, this.#deciding);
     } catch {
       // The client is told that the server failed, and the counter tells the operator.
       this.counters.failures++;
@@ -247,18 +252,25 @@ export class BunUpgrades implements BunSocketOwner {
   }
 }
 
-/** Gives what comes of `waiting`, or `late` when that takes too long. */
+/**
+ * Gives what comes of `waiting`, or `late` when that takes too long, or is given up: `others` has
+ * how to do so meanwhile.
+ */
 async function within<Value>(
   limitMs: number,
-  waiting: Value | Promise<Value>,
+  waiting: Promise<Value>,
   late: Value,
+  others: Set<() => void> = new Set(),
 ): Promise<Value> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const over = new Promise<Value>((resolve) => timer = setTimeout(resolve, limitMs, late));
+  let giveUp = (): void => {};
+  const over = new Promise<Value>((resolve) => giveUp = () => resolve(late));
+  const timer = setTimeout(giveUp, limitMs);
+  others.add(giveUp);
   try {
     return await Promise.race([waiting, over]);
   } finally {
     clearTimeout(timer);
+    others.delete(giveUp);
   }
 }
 

@@ -1,14 +1,9 @@
 import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
-import {
-  type AddressInfo,
-  createServer as createTcpServer,
-  type Server,
-  type Socket,
-} from "node:net";
-import { createServer as createTlsServer } from "node:tls";
+import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
 import { assertCertificate } from "../runtime/certificate.ts";
 import { toListenError } from "../runtime/listen_error.ts";
 import { formatAddress } from "../runtime/tcp_address.ts";
+import { createTlsServer, type SocketServer } from "../runtime/tls_server.ts";
 import { LISTEN_BACKLOG } from "./limits.ts";
 import type { EdgeListener, EdgeListenOptions, FetchHandler } from "./listener.ts";
 import type { NodeUpgrades } from "./upgrade_node.ts";
@@ -30,14 +25,15 @@ export function listenOnNode(
   const door = new Door(upgrades, options.fetch);
   const { port, hostname } = options;
   return new Promise<EdgeListener>((resolve, reject) => {
-    const server = createServer(upgrades, options.tls, (socket) => upgrades.arrive(socket, door));
+    const onSocket = (socket: Socket): void => void upgrades.arrive(socket, door);
+    const { server, close } = createServer(upgrades, options.tls, onSocket);
     server.once("error", reject);
     server.listen({ port, host: hostname, backlog: LISTEN_BACKLOG }, () => {
       // What goes wrong with one client, such as a want of file descriptors, must not end all.
       server.off("error", reject).on("error", () => {});
       const bound = server.address() as AddressInfo;
-      const close = () => Promise.resolve(void server.close());
-      resolve({ port: bound.port, hostname: bound.address, close });
+      const { port, address: hostname } = bound;
+      resolve({ port, hostname, close: () => Promise.resolve(close()) });
     });
   }).catch((cause: unknown) => {
     throw toListenError(`listen on ${formatAddress({ hostname, port })}`, cause);
@@ -48,14 +44,15 @@ function createServer(
   { settings }: NodeUpgrades,
   tls: EdgeListenOptions["tls"],
   onSocket: (socket: Socket) => void,
-): Server {
-  if (tls === undefined) return createTcpServer({ noDelay: true }, onSocket);
+): SocketServer {
+  if (tls === undefined) {
+    const server = createTcpServer({ noDelay: true }, onSocket);
+    return { server, close: () => void server.close() };
+  }
   assertCertificate(tls);
   const { cert, key } = tls;
   const handshakeTimeout = settings.handshakeTimeoutMs;
-  const server = createTlsServer({ cert, key, handshakeTimeout, noDelay: true }, onSocket);
-  // A client whose handshake took too long would otherwise stay.
-  return server.on("tlsClientError", (_error, socket) => socket.destroy());
+  return createTlsServer({ cert, key, handshakeTimeout, noDelay: true }, onSocket);
 }
 
 /** Looks at the first bytes of each connection and sends it the right way. */

@@ -95,7 +95,10 @@ export type TcpOpen = (connection: TcpConnection) => TcpHandler;
 export interface TcpListener {
   /** The port bound, which differs from the one asked for when that was 0. 0 for a Unix socket. */
   readonly port: number;
-  /** Stops accepting and frees the port. Connections already open stay open. Safe to call again. */
+  /**
+   * Stops accepting and frees the port. Connections already open stay open, and clients that are
+   * in their TLS handshake are dropped. Safe to call again.
+   */
   close(): Promise<void>;
 }
 

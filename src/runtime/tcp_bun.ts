@@ -67,7 +67,7 @@ const bun = (globalThis as unknown as { Bun: BunTcp }).Bun;
 interface Arrival {
   connected(connection: BunConnection): void;
   ready(connection: BunConnection): void;
-  failed(error: unknown): void;
+  failed(error: unknown, connection?: BunConnection): void;
 }
 
 /** TCP on Bun. */
@@ -111,17 +111,31 @@ export const tcp: Tcp = {
     options: TcpListenOptions,
     open: TcpOpen,
   ): Promise<TcpListener> {
+    const greeting = new Set<BunConnection>();
     const arrival: Arrival = {
-      connected: (connection) => connection.limitHandshake(),
-      ready: (connection) => connection.start(open),
+      connected: (connection) => {
+        if (options.tls === undefined) return;
+        greeting.add(connection);
+        connection.limitHandshake();
+      },
+      ready: (connection) => {
+        greeting.delete(connection);
+        connection.start(open);
+      },
       // A client that does not get through is no news.
-      failed: () => {},
+      failed: (_error, connection) => {
+        if (connection !== undefined) greeting.delete(connection);
+      },
     };
     try {
       const server = bun.listen(bunOptions(address, options.tls, arrival, "server"));
       return await Promise.resolve({
         port: server.port ?? 0,
-        close: () => Promise.resolve(server.stop(false)),
+        close: () => {
+          server.stop(false);
+          for (const connection of greeting) connection.destroy();
+          return Promise.resolve();
+        },
       });
     } catch (error) {
       const fallback = options.tls === undefined ? "failed" : "tls_failed";
@@ -183,13 +197,14 @@ function tlsHandlers(arrival: Arrival, verifyPeer: boolean): BunHandlers {
     // Bun also names an error for a client that was not asked for a certificate.
     handshake: (socket, success, error) => {
       if (success && (error === null || !verifyPeer)) return arrival.ready(socket.data!);
-      arrival.failed(error);
+      arrival.failed(error, socket.data);
       socket.data!.destroy();
     },
     error: (socket, error) => socket.data?.fail(error),
     close: (socket, error) => {
       if (socket.data?.started === false) {
-        arrival.failed(error ?? new TcpError("reset", "Cannot finish TLS handshake: peer closed"));
+        const cause = error ?? new TcpError("reset", "Cannot finish TLS handshake: peer closed");
+        arrival.failed(cause, socket.data);
       }
       socket.data?.end(error);
     },

@@ -1,5 +1,5 @@
 import { createConnection, createServer, type Server, type Socket } from "node:net";
-import { connect as connectTls, createServer as createTlsServer } from "node:tls";
+import { connect as connectTls } from "node:tls";
 import { assertCertificate } from "./certificate.ts";
 import { limitConnect } from "./connect_limit.ts";
 import type {
@@ -16,6 +16,7 @@ import type {
 import { formatAddress } from "./tcp_address.ts";
 import { toTcpError } from "./tcp_error.ts";
 import { CLOSE_FLUSH_MS, CLOSE_WAIT_MS, KEEP_ALIVE_MS, TLS_HANDSHAKE_MS } from "./tcp_limits.ts";
+import { createTlsServer, type SocketServer } from "./tls_server.ts";
 
 /** TCP on Node, and TLS on every runtime whose own TLS cannot do all that the contract asks. */
 export const tcp: Tcp = {
@@ -41,12 +42,12 @@ export const tcp: Tcp = {
   listen(address: TcpAddress, options: TcpListenOptions, open: TcpOpen): Promise<TcpListener> {
     const fallback = options.tls === undefined ? "failed" : "tls_failed";
     return new Promise<TcpListener>((resolve, reject) => {
-      const server = serve(options.tls, open);
+      const { server, close } = serve(options.tls, open);
       server.once("error", reject);
       server.listen(target(address), () => {
         // What goes wrong with one client, such as a want of file descriptors, must not end all.
         server.off("error", reject).on("error", () => {});
-        resolve(new NodeListener(server));
+        resolve(new NodeListener(server, close));
       });
     }).catch((error: unknown) => {
       throw toTcpError(`listen on ${formatAddress(address)}`, error, fallback);
@@ -83,11 +84,14 @@ function dial(address: TcpAddress, tls: TcpTls | undefined): Socket {
   });
 }
 
-function serve(tls: TcpTls | undefined, open: TcpOpen): Server {
-  if (tls === undefined) return createServer(COMMON, (socket) => attach(socket, open));
+function serve(tls: TcpTls | undefined, open: TcpOpen): SocketServer {
+  if (tls === undefined) {
+    const server = createServer(COMMON, (socket) => attach(socket, open));
+    return { server, close: () => void server.close() };
+  }
   const { ca, cert, key, requireClientCert = false } = tls;
   assertCertificate(tls);
-  const server = createTlsServer({
+  return createTlsServer({
     ...COMMON,
     // Until the handshake is done: a client that ends in its midst must not stay half open.
     allowHalfOpen: false,
@@ -98,23 +102,21 @@ function serve(tls: TcpTls | undefined, open: TcpOpen): Server {
     rejectUnauthorized: requireClientCert,
     handshakeTimeout: TLS_HANDSHAKE_MS,
   }, (socket) => attach(socket, open));
-  // A client whose handshake took too long would otherwise stay.
-  return server.on("tlsClientError", (_error, socket) => socket.destroy());
 }
 
 class NodeListener implements TcpListener {
   readonly port: number;
-  readonly #server: Server;
+  readonly #close: () => void;
 
-  constructor(server: Server) {
+  constructor(server: Server, close: () => void) {
     const bound = server.address();
     this.port = bound !== null && typeof bound === "object" ? bound.port : 0;
-    this.#server = server;
+    this.#close = close;
   }
 
   close(): Promise<void> {
-    // Its callback would wait for the connections, which stay open; the port is free at once.
-    this.#server.close();
+    // The server's callback would wait for the connections, which stay open; the port is free.
+    this.#close();
     return Promise.resolve();
   }
 }

@@ -155,6 +155,22 @@ async function refusal(tcp: Tcp, port: number, tls: TcpTls): Promise<void> {
 }
 
 function testTlsHandshake(name: string, tcp: Tcp): void {
+  test(`${name} drops a client in the midst of its TLS handshake when the listener closes`, async () => {
+    await withTlsListener(tcp, SERVER, async (listener) => {
+      const start = performance.now();
+      let silent: Socket | undefined;
+      const gone = breakHandshake(listener.port, (socket) => silent = socket);
+      // Whoever is through later was accepted later.
+      const { connection, ended } = await dial(tcp, listener.port, {}, CLIENT);
+      strictEqual(silent?.destroyed, false);
+      await listener.close();
+      await gone;
+      ok(performance.now() - start < 5_000);
+      strictEqual(await Promise.race([ended.then(() => "ended"), "open"]), "open");
+      connection.destroy();
+    });
+  });
+
   test(`${name} counts the TLS handshake in the time limit`, async () => {
     await withPlainServer(() => {}, async (port) => {
       const options = { timeoutMs: 200, tls: CLIENT };

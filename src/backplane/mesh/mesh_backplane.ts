@@ -28,6 +28,16 @@ export type { MeshOptions };
 export interface Mesh extends Backplane {
   /** The port on which other nodes are accepted, once started. 0 before, if it was given as 0. */
   readonly port: number;
+  /**
+   * Counters and gauges, by name.
+   *
+   * Gauges are `links` and `connections` that are open, `addresses` that are known, and
+   * `queueBytes` that wait for peers. Counters are `linksOpened`, `handshakesFailed`, `dials`,
+   * `dialsFailed`, `lookupsFailed`, `payloadsIn`, `payloadsOut`, `bytesIn`, `bytesOut`,
+   * `messagesDropped` at `queueBytesMax`, `strangersTurnedAway` as too many connected at once,
+   * `framesUnknown`, `stalledMs`, and one `faults_…` for each `LinkErrorCode` that ended a link.
+   */
+  stats(): BackplaneStats;
 }
 
 /**

@@ -11,16 +11,14 @@ import { Channels, Cluster, mesh, Presence, serve } from "../mod.ts";
 
 /** What a node can be told to do, by the path of the request. */
 export interface PresenceOrder {
-  /** Members to join. */
+  /** Members to join, or to leave. */
   readonly count?: number;
   /** The first one's number. */
   readonly first?: number;
   /** Over so many channels. */
   readonly channels?: number;
-  /** Joins in one tick. */
+  /** How many of them in one tick. */
   readonly perTick?: number;
-  /** How often each of them gets other metadata. */
-  readonly rounds?: number;
   /** Entries to wait for. */
   readonly entries?: number;
 }
@@ -54,8 +52,8 @@ async function perform(action: string, order: PresenceOrder): Promise<unknown> {
       return await start(order);
     case "join":
       return await join(order);
-    case "update":
-      return await update(order);
+    case "leave":
+      return await leave(order);
     case "wait":
       return await waitFor(order.entries ?? 0);
     case "collect":
@@ -99,16 +97,11 @@ async function join(order: PresenceOrder): Promise<unknown> {
   return { began, nameBytes };
 }
 
-/** Gives members other metadata, again and again, and in the end what they had. */
-async function update(order: PresenceOrder): Promise<unknown> {
-  const { count = 0, first = 0, channels = 1, rounds = 1 } = order;
-  for (let round = 1; round <= rounds; round++) {
-    for (let index = first; index < first + count; index++) {
-      const { member, meta, connection } = whoIs(index);
-      const changed = round === rounds ? meta : { ...meta, round };
-      void presence.update(`channel-${index % channels}`, member, changed, { connection });
-    }
-    await tick();
+/** Members leave again: their connections end. */
+async function leave({ count = 0, first = 0, perTick = 1_000 }: PresenceOrder): Promise<unknown> {
+  for (let index = first; index < first + count; index++) {
+    presence.disconnect(whoIs(index).connection);
+    if ((index - first) % perTick === perTick - 1) await tick();
   }
   return {};
 }

@@ -199,7 +199,7 @@ export class ClientPresence implements PresenceWatcher {
   }
 
   *#read(channel: string): Generator<FrameMember, void, void> {
-    for (const [member, entries] of this.#core.roster.members(channel) ?? []) {
+    for (const [member, entries] of this.#core.roster.members(channel)) {
       yield { member, meta: latestOf(entries).meta };
     }
   }

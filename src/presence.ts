@@ -233,7 +233,7 @@ export class Presence extends TypedEventTarget<PresenceEvents> implements AsyncD
   /** Who is in a channel, on all nodes, in the order in which this node heard of them. */
   members(channel: string): readonly Member[] {
     const members: Member[] = [];
-    for (const [member, entries] of this.#core.roster.members(channel) ?? []) {
+    for (const [member, entries] of this.#core.roster.members(channel)) {
       members.push(new Member(member, latestOf(entries).meta));
     }
     return members;

@@ -1,6 +1,7 @@
 import type { Few } from "../core/few.ts";
 import { hashText } from "../core/hash.ts";
 import type { NodeId } from "../core/node.ts";
+import { SmallMap } from "../core/small_map.ts";
 
 /** A channel that somebody is in, and who. */
 export class PresentChannel {
@@ -9,7 +10,7 @@ export class PresentChannel {
   /** The name's hash. */
   readonly hash: number;
   /** The entries of each member. */
-  readonly members: Map<string, Few<PresenceEntry>> = new Map();
+  readonly members: SmallMap<string, Few<PresenceEntry>> = new SmallMap();
 
   /** Starts empty. */
   constructor(name: string) {

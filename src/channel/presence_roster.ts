@@ -43,8 +43,8 @@ export class Roster {
   }
 
   /** The members of a channel, each with its entries. */
-  members(channel: string): ReadonlyMap<string, Few<PresenceEntry>> | undefined {
-    return this.#channels.get(channel)?.members;
+  members(channel: string): Iterable<readonly [member: string, entries: Few<PresenceEntry>]> {
+    return this.#channels.get(channel)?.members ?? [];
   }
 
   /** How many members are in a channel. */

@@ -2,7 +2,6 @@ import { ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { PresenceNode } from "../../src/channel/presence.ts";
 import { encodePresence, type PresenceBody } from "../../src/channel/presence_codec.ts";
-import { latestOf } from "../../src/channel/presence_entry.ts";
 import { ByteWriter } from "../../src/core/byte_writer.ts";
 import { createPrng, type Prng } from "../../src/core/prng.ts";
 
@@ -68,8 +67,8 @@ for (const seed of SEEDS) {
     let count = 0;
     for (const who of present) {
       const [channel, member] = who.split("\n") as [string, string];
-      const entries = node.roster.members(channel)?.get(member);
-      ok(entries !== undefined && latestOf(entries).member === member);
+      const [entry] = node.roster.entries(channel, member);
+      strictEqual(entry?.member, member);
       count++;
     }
     strictEqual(count, present.size);

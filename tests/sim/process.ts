@@ -210,7 +210,7 @@ export class Process {
   #requirePurged(node: NodeId): void {
     const { options, history, schedule } = this.#world;
     for (const channel of options.channels) {
-      for (const [member, entries] of this.presence.roster.members(channel) ?? []) {
+      for (const [member, entries] of this.presence.roster.members(channel)) {
         for (const { owner } of itemsOf(entries)) {
           if (owner.node !== node) continue;
           const when = schedule.now.toFixed(0);

@@ -47,7 +47,7 @@ function describe(attendances: readonly Attendance[]): string {
 
 function rosterOf({ presence }: Process, channel: string): string {
   const entries: string[] = [];
-  for (const [member, list] of presence.roster.members(channel) ?? []) {
+  for (const [member, list] of presence.roster.members(channel)) {
     for (const { owner, meta } of itemsOf(list)) entries.push(`${member} ${owner.node} ${meta}`);
   }
   return entries.sort().join(", ");
@@ -55,7 +55,7 @@ function rosterOf({ presence }: Process, channel: string): string {
 
 function shownBy({ presence }: Process, channel: string): Map<string, number> {
   const shown = new Map<string, number>();
-  for (const [member, entries] of presence.roster.members(channel) ?? []) {
+  for (const [member, entries] of presence.roster.members(channel)) {
     shown.set(member, Number(latestOf(entries).meta));
   }
   return shown;

@@ -1,6 +1,7 @@
 import type { FaultCluster, Member } from "./fault_cluster.ts";
 import { PresenceClient } from "./presence_client.ts";
-import { expectedRoster, rosterAfter, type Visit } from "./presence_evidence.ts";
+import { findDivergence } from "./presence_checker.ts";
+import { expectedRoster, type Visit } from "./presence_evidence.ts";
 import { until } from "./until.ts";
 
 /** Each of those who come and go does something this often. */
@@ -51,14 +52,7 @@ export class Attendance {
   async settle(timeLimitMs?: number): Promise<void> {
     clearInterval(this.#timer);
     await until("every roster is right", () => {
-      if (this.#clients.some((client) => client.isBusy)) return false;
-      const expected = [...expectedRoster(this.visits).keys()].sort().join();
-      const residents = this.visits.filter(({ isResident, closedAt }) => {
-        return isResident && closedAt === undefined;
-      });
-      return residents.length > 0 && residents.every(({ sightings }) => {
-        return [...rosterAfter(sightings).keys()].sort().join() === expected;
-      });
+      return !this.#clients.some((client) => client.isBusy) && findDivergence(this).length === 0;
     }, timeLimitMs);
   }
 

@@ -90,7 +90,8 @@ function findRepeats({ visits }: PresenceEvidence): string[] {
   });
 }
 
-function findDivergence({ visits }: PresenceEvidence): string[] {
+/** Returns where what residents see at this moment is not who is there. */
+export function findDivergence({ visits }: Pick<PresenceEvidence, "visits">): string[] {
   const expected = expectedRoster(visits);
   const shown = new Map<string, string>();
   return visits.filter(({ closedAt, isResident }) => isResident && closedAt === undefined)

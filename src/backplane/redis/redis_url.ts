@@ -17,6 +17,9 @@ export interface RedisUrl {
 }
 
 const FORM = "redis://user:password@host:port, rediss://host:port or unix:///path/to/socket";
+const ESCAPES =
+  "in a user name or a password other characters than letters and digits are written " +
+  "as encodeURIComponent() does";
 const DATABASE_PATTERN = /^\/?$|^\/\d{1,7}$/;
 
 /**
@@ -28,15 +31,15 @@ const DATABASE_PATTERN = /^\/?$|^\/\d{1,7}$/;
  */
 export function parseRedisUrl(text: string): RedisUrl {
   const url = typeof text === "string" ? tryParse(text) : undefined;
-  if (url === undefined) throw refusal("what was received cannot be read");
+  if (url === undefined) throw refusal(`what was received cannot be read; ${ESCAPES}`);
   const { protocol, pathname } = url;
   const secrets = {
     username: decode("user name", url.username),
     password: decode("password", url.password),
   };
-  if (url.search !== "" || url.hash !== "") {
-    throw refusal(`received "${url.search}${url.hash}" behind it`);
-  }
+  // What follows may be the end of a password, so it is not shown.
+  if (url.search !== "") throw refusal(`no options may follow behind a "?"; ${ESCAPES}`);
+  if (url.hash !== "") throw refusal(`nothing may follow behind a "#"; ${ESCAPES}`);
   if (protocol === "unix:") {
     const path = decode("path", pathname);
     if (path === undefined || url.hostname !== "") throw refusal("a socket needs a full path");
@@ -44,7 +47,7 @@ export function parseRedisUrl(text: string): RedisUrl {
   }
   if (protocol !== "redis:" && protocol !== "rediss:") throw refusal(`received ${protocol}//`);
   if (!DATABASE_PATTERN.test(pathname)) {
-    throw refusal(`received the path "${pathname}", and only a database may stand there`);
+    throw refusal(`only the number of a database may follow behind the host's "/"; ${ESCAPES}`);
   }
   return {
     ...secrets,

@@ -63,6 +63,7 @@ const INTEGER = /^[+-]?\d{1,19}$/;
 const BIG_NUMBER = /^[+-]?\d+$/;
 const DOUBLE = /^[+-]?(\d+(\.\d*)?([eE][+-]?\d+)?|inf|nan)$/;
 const LENGTH_DIGITS_MAX = 12;
+const LINE_BYTES_FREE = 64;
 
 /**
  * Cuts the byte stream of a Redis server into replies and pushes, however the network chunked it:
@@ -177,6 +178,9 @@ export class RespDecoder {
   #readLine(): Step {
     const source = this.#source;
     if (!source.readLine()) return this.#starve();
+    const length = source.lineEnd - source.lineStart;
+    // A short one is bounded by the number of values.
+    if (length > LINE_BYTES_FREE && (this.#bytesLeft -= length) < 0) return this.#refuseBytes();
     const type = source.line[source.lineStart++]!;
     const isInString = this.#open[this.#open.length - 1]?.type === TYPE.bulk;
     if (isInString !== (type === TYPE.part)) return this.#refuse(type);
@@ -222,9 +226,7 @@ export class RespDecoder {
     if (type !== TYPE.bulk && (length < 0 || length === Infinity)) return this.#refuse(type);
     if (length < 0) return null;
     if (length === Infinity) return this.#begin(type, length);
-    if (length > this.#bytesLeft) {
-      return this.#fail("too_large", `more than ${RESP_REPLY_BYTES_MAX} bytes in one reply`);
-    }
+    if (length > this.#bytesLeft) return this.#refuseBytes();
     this.#bytesLeft -= length;
     if (type === TYPE.part && length === 0) return joinParts(this.#open.pop()!.items);
     this.#stringType = type;
@@ -321,6 +323,10 @@ export class RespDecoder {
   #refuse(type: number): typeof STARVED {
     const shown = String.fromCharCode(type) + this.#source.text().slice(0, 40);
     return this.#fail("not_resp", `${JSON.stringify(shown)} is no reply of Redis's`);
+  }
+
+  #refuseBytes(): typeof STARVED {
+    return this.#fail("too_large", `more than ${RESP_REPLY_BYTES_MAX} bytes in one reply`);
   }
 
   #refuseItems(): typeof STARVED {

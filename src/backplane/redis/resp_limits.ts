@@ -8,7 +8,7 @@
 /** Longest line, in bytes: a simple string, an error or a number. Redis's own limit for a line. */
 export const RESP_LINE_BYTES_MAX = 65_536;
 
-/** Most bytes of strings in one reply: four of the largest payloads that the mesh carries. */
+/** Most bytes of lines and strings in one reply: four of the largest payloads that the mesh carries. */
 export const RESP_REPLY_BYTES_MAX = 67_108_864;
 
 /** Most values in one reply: the slots of a Cluster, each with four replicas, ten times over. */

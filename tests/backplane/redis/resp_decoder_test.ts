@@ -214,6 +214,13 @@ test("RespDecoder counts all strings and values of a reply together, and each re
   decodeAll(decoder, toBytes(`$${half}\r\n`));
   strictEqual(decoder.fault?.code, "too_large");
 
+  const lines = new RespDecoder();
+  const line = toBytes(`+${"x".repeat(RESP_LINE_BYTES_MAX - 3)}\r\n`);
+  const count = Math.ceil(RESP_REPLY_BYTES_MAX / RESP_LINE_BYTES_MAX) + 2;
+  decodeAll(lines, toBytes(`*${count}\r\n`));
+  for (let index = 0; index < count - 1; index++) decodeAll(lines, line);
+  strictEqual(lines.fault?.code, "too_large");
+
   const items = new RespDecoder();
   const nested = `*${RESP_REPLY_ITEMS_MAX / 2}\r\n${":1\r\n".repeat(RESP_REPLY_ITEMS_MAX / 2)}`;
   decodeAll(items, toBytes(`*3\r\n${nested}`));

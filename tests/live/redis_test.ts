@@ -246,11 +246,14 @@ test("start() says in one line why Redis cannot be used", OPTIONS, async () => {
   await withRedis({ password: "right" }, async (server) => {
     const { port } = server;
     await server.cli("acl", "setuser", "poor", "on", ">p", "+ping", "resetchannels", "&other:*");
+    const part = ["&chorus:all", "&chorus:n:*", "&chorus:l:*"];
+    await server.cli("acl", "setuser", "part", "on", ">p", "+@all", "resetchannels", ...part);
     const cases: readonly (readonly [RedisOptions, RegExp])[] = [
       [{ port, password: "wrong" }, /127\.0\.0\.1:\d+.*WRONGPASS.*check "username" and "password"/],
       [{ port }, /NOAUTH.*set "password"/],
       [{ port: 1 }, /Cannot connect with Redis at 127\.0\.0\.1:1: /],
       [{ path: `${server.folder}/none.sock` }, /Cannot connect with Redis at .*none\.sock: /],
+      [{ port, username: "part", password: "p" }, /SUBSCRIBE.*NOPERM.*granted by: .* &chorus:\* /],
       [{ port, username: "poor", password: "p" }, /NOPERM.*granted by: ACL SETUSER poor reset/],
     ];
     for (const [options, says] of cases) {

@@ -1,5 +1,6 @@
 import { ByteWriter } from "../../core/byte_writer.ts";
 import { type Machine, type Millis, NO_OUTPUTS, type Wake } from "../../core/machine.ts";
+import { BROADCAST_CHANNEL } from "../../core/message.ts";
 import type { NodeId } from "../../core/node.ts";
 import type { BackplaneState, BackplaneStats } from "../backplane.ts";
 import { explain } from "./access_line.ts";
@@ -65,6 +66,8 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   #state: BackplaneState = "down";
   #brokenSince: Millis | undefined;
   #isDropping = false;
+  /** Whether broadcasts were asked for: the channel is subscribed to in any case. */
+  #hearsBroadcasts = false;
   #tickAt: Millis;
 
   /** Starts to connect. */
@@ -84,6 +87,8 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
     });
     this.#routes.add(this.#names.all, now);
     this.#routes.add(this.#ownChannel, now);
+    // Every node hears broadcasts sooner or later, and so it is known whether the user may.
+    this.#routes.add(this.#names.channel(BROADCAST_CHANNEL), now);
     this.#reroute(now);
     this.#settle(now);
   }
@@ -126,8 +131,9 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   #apply(input: Exclude<RedisInput, SendInput>, now: Millis): void {
     switch (input.kind) {
       case "subscribe":
-        return this.#routes.add(this.#names.channel(input.channel), now);
+        return this.#subscribe(input.channel, now);
       case "unsubscribe":
+        if (input.channel === BROADCAST_CHANNEL) return;
         return this.#routes.remove(this.#names.channel(input.channel), now);
       case "rebuild":
         return this.#roster.rebuild(input.node, now);
@@ -140,6 +146,13 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
       default:
         return this.#onWire(input, now);
     }
+  }
+
+  #subscribe(channel: string, now: Millis): void {
+    const name = this.#names.channel(channel);
+    if (channel !== BROADCAST_CHANNEL) return this.#routes.add(name, now);
+    this.#hearsBroadcasts = true;
+    if (this.#routes.isReady(name)) this.#outputs.push({ kind: "subscribed", channel });
   }
 
   #onWire(input: DialerInput, now: Millis): void {
@@ -377,7 +390,8 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
 
   #onSubscribed(name: string, now: Millis): void {
     const channel = this.#names.chorusChannel(name);
-    if (channel !== undefined) this.#outputs.push({ kind: "subscribed", channel });
+    const isAsked = channel !== BROADCAST_CHANNEL || this.#hearsBroadcasts;
+    if (channel !== undefined && isAsked) this.#outputs.push({ kind: "subscribed", channel });
     if (this.#routes.arrived(name)) this.#onReady(now);
   }
 

@@ -459,8 +459,13 @@ export class Router {
   }
 
   #abandon(channel: string, ticket: unknown): void {
-    const version = this.#own.get(channel)?.version ?? 0;
-    const missing = [...this.#peers].filter(([, peer]) => peer.acknowledged < version);
+    const { version = 0, missingPaths } = this.#own.get(channel) ?? {};
+    // What no backplane delivers is of no use to know.
+    const undelivering = missingPaths === undefined ? 0 : missingPaths.size + this.#lostPaths.size;
+    const isUnheard = undelivering >= this.#paths;
+    const missing = [...this.#peers].filter(([, peer]) => {
+      return isUnheard || peer.acknowledged < version;
+    });
     this.#confirmTimeouts++;
     this.#outputs.push({ kind: "confirmed", ticket, missing: missing.map(([node]) => node) });
   }

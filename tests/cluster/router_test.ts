@@ -235,6 +235,18 @@ test("P2: when the time is up it is confirmed, with those that have not answered
   strictEqual(crossing.router.confirmTimeouts, 1);
 });
 
+test("P2: when the time is up and no backplane delivers the channel, everybody is missing", () => {
+  for (const [delivering, missing] of [[0, "x b~1 c~1"], [1, "x"]] as const) {
+    const crossing = new Crossing({ paths: 2, peers: "bc" });
+    crossing.router.subscribe("x", "x", 0);
+    for (let path = 0; path < delivering; path++) crossing.router.listening(path, "x");
+    crossing.router.flush();
+    for (const peer of ["b", "c"]) crossing.isKnownTo(peer, 1);
+    crossing.decided();
+    deepStrictEqual(crossing.ticks(5_000).decided("confirmed"), [`confirmed ${missing}`]);
+  }
+});
+
 test("P2: each subscriber of a channel has its own time", () => {
   const crossing = new Crossing({ peers: "b" }).wants("x").ticks(2_000);
   crossing.router.subscribe("x", "late", crossing.now);

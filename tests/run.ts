@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { skipWithoutRedis } from "./support/redis_server.ts";
 import {
   ROOT,
   runtimeBinary,
@@ -84,6 +85,7 @@ async function main(options: Options): Promise<void> {
     for (const [name, ...args] of STATIC_CHECKS) tallies.push(await checkStatic(name, args));
   }
   const files = listTestFiles("tests").filter((file) => file.includes(options.only));
+  if (skipWithoutRedis !== false) print(`skip  what needs Redis: ${skipWithoutRedis}`);
   if (files.length === 0) print(`no test file's name contains "${options.only}"`);
   for (const runtime of options.runtimes) tallies.push(await testRuntime(runtime, files));
   const total = addTallies(tallies);

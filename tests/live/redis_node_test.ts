@@ -135,19 +135,26 @@ test(
   "P14: a process that stands still while the server drops its reader is not taken for dead",
   OPTIONS,
   async () => {
-    const count = 60;
+    // Each client gets less at once than a server keeps for a slow one, all together more than Redis.
+    const channels = Array.from({ length: 10 }, (_, index) => `news${index}`);
+    const count = 6;
     const body: Body = async ([a, b, c], server) => {
-      const [onA, onC] = await Promise.all([TestClient.connect(a), TestClient.connect(c)]);
-      await onC.subscribe("news");
+      const onA = await TestClient.connect(a);
+      const onC = await Promise.all(channels.map(() => TestClient.connect(c)));
+      await Promise.all(channels.map((channel, index) => onC[index]!.subscribe(channel)));
       await new Promise((resolve) => setTimeout(resolve, TRUST_MS));
       c.process.kill("SIGSTOP");
-      for (let index = 0; index < count; index++) onA.publish("news", "x".repeat(500_000));
+      for (let index = 0; index < count; index++) {
+        for (const channel of channels) onA.publish(channel, "x".repeat(500_000));
+      }
       await server.prints("overcoming of output buffer limits");
       await new Promise((resolve) => setTimeout(resolve, 1_000));
       c.process.kill("SIGCONT");
-      strictEqual((await onC.messages("news", count)).length, count);
+      for (const [index, channel] of channels.entries()) {
+        strictEqual((await onC[index]!.messages(channel, count)).length, count);
+      }
       for (const node of [a, b, c]) ok(!node.process.output.includes("peerdisconnected"));
-      [onA, onC].forEach((client) => client.destroy());
+      [onA, ...onC].forEach((client) => client.destroy());
     };
     await withNodes(RUNTIMES, body, ["--client-output-buffer-limit", "pubsub 4mb 0 0"]);
   },
@@ -192,12 +199,26 @@ test("the demo says in one line what is wrong with its Redis", OPTIONS, async ()
   });
 });
 
-test("the demo of three nodes runs over Redis", OPTIONS, async () => {
+test("the demo of three nodes runs over Redis, and over nothing else", OPTIONS, async () => {
   await withRedis({}, async (server) => {
     await withProcesses(async (start) => {
       const args = ["--json", "--port", "0", "--cluster-port", "0", "--redis", server.url];
       const child = start({ script: "demo/cluster.ts", args });
-      await child.line(({ event, name }) => event === "listening" && name === undefined);
+      const { url } = await child.line(({ event, name }) => {
+        return event === "listening" && name === undefined;
+      });
+      const response = await fetch(`${url}/nodes`);
+      const { nodes } = await response.json() as { nodes: { url: string }[] };
+      strictEqual(nodes.length, 3);
+      const clients = await Promise.all(nodes.map((node) => {
+        return TestClient.connect({ port: Number(new URL(node.url).port) });
+      }));
+      await Promise.all(clients.map((client) => client.subscribe("news")));
+      clients[0]!.publish("news", "hello");
+      for (const client of clients) deepStrictEqual(await client.messages("news", 1), ["hello"]);
+      match(await server.cli("pubsub", "numsub", "chorus:all"), /^chorus:all\n3$/);
+      strictEqual(child.output.includes("clusterPort"), false);
+      clients.forEach((client) => client.destroy());
       child.kill("SIGTERM");
       strictEqual((await child.exited).code, 0);
     });

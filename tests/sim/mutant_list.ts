@@ -113,7 +113,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: HUB,
     search: "this.#seal(channel);\n    channel.subscribers.add(subscriber);",
     replacement: "channel.subscribers.add(subscriber);",
-    seeds: 100,
+    seeds: 200,
   },
   {
     name: "what comes from another node is told on",

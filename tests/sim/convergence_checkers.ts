@@ -1,4 +1,6 @@
 import type { NodeId } from "../../src/core/node.ts";
+import { MeshPath } from "./mesh_path.ts";
+import type { Process } from "./process.ts";
 import type { World } from "./world.ts";
 
 /** Adds to the history what has not converged although all has been calm for long enough. */
@@ -14,7 +16,8 @@ export function checkConvergence(world: World, isLossy: boolean): void {
   const mayWait = history.peerChanges.some(({ node, reason }) =>
     reason === "timed_out" && history.lives.get(node)!.end !== "running"
   );
-  for (const { id, cluster } of processes) {
+  for (const process of processes) {
+    const { id, cluster } = process;
     const expected = processes.map((other) => other.id).filter((other) => other !== id).sort();
     const seen = [...told.get(id)!].sort();
     if (String(seen) !== String(expected)) {
@@ -25,6 +28,7 @@ export function checkConvergence(world: World, isLossy: boolean): void {
         `${id} counts ${cluster.connectedCount} peers and told of ${seen.length}`,
       );
     }
+    history.faults.push(...checkLinks(process, expected.length));
     // Two heartbeats in a row may be lost there at any time.
     if (cluster.isDeaf && !isLossy) history.faults.push(`${id} is deaf in the end`);
     const { holesOpen, acknowledgementsPending } = cluster.stats;
@@ -33,4 +37,13 @@ export function checkConvergence(world: World, isLossy: boolean): void {
       history.faults.push(`${id} waits for ${acknowledgementsPending} acknowledgements in the end`);
     }
   }
+}
+
+/** A mesh has one connection with each other node, and no more. */
+function checkLinks({ id, paths }: Process, peers: number): string[] {
+  const mesh = paths.find((path) => path instanceof MeshPath)?.stats();
+  if (mesh === undefined) return [];
+  const { links, connections } = mesh;
+  if (links === peers && connections === peers) return [];
+  return [`${id} has ${links} links and ${connections} connections with ${peers} nodes in the end`];
 }

@@ -1,4 +1,5 @@
-import { type Machine, type Millis, NO_OUTPUTS, type Wake } from "../core/machine.ts";
+import { Batch } from "../core/batch.ts";
+import type { Machine, Millis, Wake } from "../core/machine.ts";
 import type { Message, Payload } from "../core/message.ts";
 import type { NodeId, Position, Positions } from "../core/node.ts";
 import { Log, type LogRead, type LogSettings } from "./log.ts";
@@ -81,9 +82,9 @@ class Channel<Subscriber> {
   readonly name: string;
   readonly subscribers = new Set<Subscriber>();
   pendingCount = 0;
-  delivered: Message[] = [];
+  readonly delivered = new Batch<Message>();
   excepts: (Subscriber | undefined)[] | undefined;
-  announced: Message[] = [];
+  readonly announced = new Batch<Message>();
   dirty = false;
 
   constructor(name: string) {
@@ -103,7 +104,7 @@ export class Hub<Subscriber> implements Machine<HubInput<Subscriber>, HubOutput<
   readonly #log: Log;
   readonly #channels = new Map<string, Channel<Subscriber>>();
   #dirty: Channel<Subscriber>[] = [];
-  #outputs: HubOutput<Subscriber>[] = [];
+  readonly #outputs = new Batch<HubOutput<Subscriber>>();
   #seq = 0;
   #wakeAt: Millis | undefined;
 
@@ -163,10 +164,7 @@ export class Hub<Subscriber> implements Machine<HubInput<Subscriber>, HubOutput<
 
   /** Returns and forgets the outputs so far, oldest first. */
   take(): HubOutput<Subscriber>[] {
-    if (this.#outputs.length === 0) return NO_OUTPUTS;
-    const outputs = this.#outputs;
-    this.#outputs = [];
-    return outputs;
+    return this.#outputs.take();
   }
 
   /** The newest seq per publishing node, messages of this tick included. */
@@ -227,7 +225,7 @@ export class Hub<Subscriber> implements Machine<HubInput<Subscriber>, HubOutput<
   #collect(channel: Channel<Subscriber>, message: Message, except: Subscriber | undefined): void {
     if (channel.subscribers.size === 0) return;
     if (except !== undefined && channel.excepts === undefined) {
-      channel.excepts = channel.delivered.map(() => undefined);
+      channel.excepts = Array.from({ length: channel.delivered.length }, () => undefined);
     }
     channel.delivered.push(message);
     channel.excepts?.push(except);
@@ -302,23 +300,18 @@ export class Hub<Subscriber> implements Machine<HubInput<Subscriber>, HubOutput<
     this.#outputs.push({
       kind: "deliver",
       channel: channel.name,
-      messages: channel.delivered,
+      messages: channel.delivered.take(),
       subscribers,
       excepts: channel.excepts,
     });
-    channel.delivered = [];
     channel.excepts = undefined;
   }
 
   #announce(channel: Channel<Subscriber>): void {
     channel.dirty = false;
     if (channel.announced.length > 0) {
-      this.#outputs.push({
-        kind: "announce",
-        channel: channel.name,
-        messages: channel.announced,
-      });
-      channel.announced = [];
+      const messages = channel.announced.take();
+      this.#outputs.push({ kind: "announce", channel: channel.name, messages });
     }
     if (isUnwanted(channel)) this.#channels.delete(channel.name);
   }

@@ -1,4 +1,5 @@
-import { type Millis, NO_OUTPUTS } from "../core/machine.ts";
+import { Batch } from "../core/batch.ts";
+import type { Millis } from "../core/machine.ts";
 import type { NodeId } from "../core/node.ts";
 
 /** What became of a message whose publisher wants to know. */
@@ -23,7 +24,7 @@ interface Pending {
 /** Which nodes hold which of this node's messages, where the publisher wants to know (P16). */
 export class Acknowledgements {
   readonly #channels = new Map<string, Pending[]>();
-  #outputs: Acknowledged[] = [];
+  readonly #outputs = new Batch<Acknowledged>();
   #count = 0;
 
   /** Messages that wait for an acknowledgement. */
@@ -33,10 +34,7 @@ export class Acknowledgements {
 
   /** Returns and forgets what was settled, oldest first. */
   take(): Acknowledged[] {
-    if (this.#outputs.length === 0) return NO_OUTPUTS;
-    const outputs = this.#outputs;
-    this.#outputs = [];
-    return outputs;
+    return this.#outputs.take();
   }
 
   /** Whether somebody waits for messages of the channel. */

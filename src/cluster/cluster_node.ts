@@ -1,5 +1,6 @@
+import { Batch } from "../core/batch.ts";
 import { ByteWriter } from "../core/byte_writer.ts";
-import { type Machine, type Millis, NO_OUTPUTS } from "../core/machine.ts";
+import type { Machine, Millis } from "../core/machine.ts";
 import { BROADCAST_CHANNEL, type Message } from "../core/message.ts";
 import type { NodeId } from "../core/node.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
@@ -50,7 +51,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
   readonly #acknowledgements = new Acknowledgements();
   readonly #heads: RecentHeads;
   readonly #digests = new Map<number, Uint8Array>();
-  #outputs: ClusterOutput[] = [];
+  readonly #outputs = new Batch<ClusterOutput>();
   #tickAt: Millis;
   #invalid = 0;
   #unknown = 0;
@@ -139,10 +140,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
 
   /** Returns and forgets the outputs so far, oldest first. */
   take(): ClusterOutput[] {
-    if (this.#outputs.length === 0) return NO_OUTPUTS;
-    const outputs = this.#outputs;
-    this.#outputs = [];
-    return outputs;
+    return this.#outputs.take();
   }
 
   #apply(input: ClusterInput, now: Millis): void {
@@ -211,8 +209,14 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     for (let rest = messages; rest.length > 0;) {
       const part = firstBytes(rest);
       rest = part === rest ? [] : rest.slice(part.length);
-      const envelope = { channel, node, repair: false, acknowledge, messages: part } as const;
-      this.#send(nodes, { kind: "messages", ...envelope });
+      this.#send(nodes, {
+        kind: "messages",
+        channel,
+        node,
+        repair: false,
+        acknowledge,
+        messages: part,
+      });
     }
   }
 
@@ -232,7 +236,8 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     const envelope = decodeEnvelope(from, payload);
     if (envelope !== undefined) return this.#accept(from, envelope, now);
     this.#invalid++;
-    this.#outputs.push({ kind: "fault", node: from, path }, { kind: "rebuild", path, node: from });
+    this.#outputs.push({ kind: "fault", node: from, path });
+    this.#outputs.push({ kind: "rebuild", path, node: from });
   }
 
   #accept(from: NodeId, envelope: Envelope, now: Millis): void {

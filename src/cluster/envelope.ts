@@ -7,6 +7,7 @@
  * @module
  */
 
+import { Batch } from "../core/batch.ts";
 import { ByteReader } from "../core/byte_reader.ts";
 import type { ByteWriter } from "../core/byte_writer.ts";
 import type { Message, Payload } from "../core/message.ts";
@@ -326,7 +327,7 @@ function readMessages(reader: ByteReader, sender: NodeId): MessagesEnvelope {
   const flags = reader.u8();
   const channel = reader.text();
   const node = (flags & FLAG_OTHER_NODE) !== 0 ? reader.text() : sender;
-  const messages: Message[] = [];
+  const messages = new Batch<Message>();
   for (let count = reader.varint(); count > 0 && !reader.failed; count--) {
     const seq = reader.varint();
     const prev = Math.max(0, seq - reader.varint());
@@ -338,7 +339,7 @@ function readMessages(reader: ByteReader, sender: NodeId): MessagesEnvelope {
     node,
     repair: (flags & FLAG_REPAIR) !== 0,
     acknowledge: (flags & FLAG_ACKNOWLEDGE) !== 0,
-    messages,
+    messages: messages.take(),
   };
 }
 

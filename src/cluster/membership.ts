@@ -1,4 +1,5 @@
-import { type Millis, NO_OUTPUTS } from "../core/machine.ts";
+import { Batch } from "../core/batch.ts";
+import type { Millis } from "../core/machine.ts";
 import type { NodeId } from "../core/node.ts";
 import { MemberNotes } from "./member_notes.ts";
 import { type ClusterSettings, PROBE_MS, TICK_MS } from "./settings.ts";
@@ -110,7 +111,7 @@ export class Membership {
   readonly #peers = new Map<NodeId, Peer>();
   readonly #lostPaths = new Set<number>();
   readonly #notes: MemberNotes;
-  #outputs: MembershipOutput[] = [];
+  readonly #outputs = new Batch<MembershipOutput>();
   #observedAt: Millis;
   #beatAt: Millis;
   #isDeaf = false;
@@ -178,10 +179,7 @@ export class Membership {
 
   /** Returns and forgets the decisions so far, oldest first. */
   take(): MembershipOutput[] {
-    if (this.#outputs.length === 0) return NO_OUTPUTS;
-    const outputs = this.#outputs;
-    this.#outputs = [];
-    return outputs;
+    return this.#outputs.take();
   }
 
   /** Takes note of the time, before anything else is told: a long pause is this node's own fault. */

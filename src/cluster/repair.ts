@@ -1,4 +1,5 @@
-import { type Millis, NO_OUTPUTS } from "../core/machine.ts";
+import { Batch } from "../core/batch.ts";
+import type { Millis } from "../core/machine.ts";
 import type { Message } from "../core/message.ts";
 import type { NodeId } from "../core/node.ts";
 import type { DownReason } from "./membership.ts";
@@ -82,7 +83,7 @@ export class Repair {
   readonly #absent = new Map<NodeId, { readonly reason: DownReason; readonly since: Millis }>();
   /** Absent nodes whose place was given up, and since when they are back, if they are. */
   readonly #strangers = new Map<NodeId, Millis | undefined>();
-  #outputs: RepairOutput[] = [];
+  readonly #outputs = new Batch<RepairOutput>();
   #repeats = 0;
   #repaired = 0;
   #gaps = 0;
@@ -128,10 +129,7 @@ export class Repair {
 
   /** Returns and forgets the decisions so far, oldest first. */
   take(): RepairOutput[] {
-    if (this.#outputs.length === 0) return NO_OUTPUTS;
-    const outputs = this.#outputs;
-    this.#outputs = [];
-    return outputs;
+    return this.#outputs.take();
   }
 
   /** Messages of a node came in, from whomever. */
@@ -374,12 +372,8 @@ export class Repair {
     stream.base = stream.last;
     // What is lost is not held, and its publisher is not told that it were.
     if (stream.owed <= stream.last) stream.owed = 0;
-    this.#outputs.push({ kind: "gap", channel, node }, {
-      kind: "rebase",
-      channel,
-      node,
-      seq: stream.last,
-    });
+    this.#outputs.push({ kind: "gap", channel, node });
+    this.#outputs.push({ kind: "rebase", channel, node, seq: stream.last });
     this.#resume(channel, node, stream);
   }
 

@@ -1,4 +1,5 @@
-import { type Millis, NO_OUTPUTS } from "../core/machine.ts";
+import { Batch } from "../core/batch.ts";
+import type { Millis } from "../core/machine.ts";
 import type { NodeId } from "../core/node.ts";
 import { type ClusterSettings, INTEREST_PIECE_CHANNELS } from "./settings.ts";
 import type { ChannelSeq, EncodableEnvelope } from "./envelope.ts";
@@ -84,7 +85,7 @@ export class Router {
   #version = 0;
   #added: string[] = [];
   #removed: string[] = [];
-  #outputs: RouterOutput[] = [];
+  readonly #outputs = new Batch<RouterOutput>();
   #confirmTimeouts = 0;
 
   /** Starts without interest. `paths` is the number of backplanes. */
@@ -120,10 +121,7 @@ export class Router {
 
   /** Returns and forgets the decisions so far, oldest first. */
   take(): RouterOutput[] {
-    if (this.#outputs.length === 0) return NO_OUTPUTS;
-    const outputs = this.#outputs;
-    this.#outputs = [];
-    return outputs;
+    return this.#outputs.take();
   }
 
   /** The nodes with a subscriber for a channel. */

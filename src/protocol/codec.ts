@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Batch } from "../core/batch.ts";
 import { BROADCAST_CHANNEL, type Message } from "../core/message.ts";
 import type { NodeId, Position, Positions } from "../core/node.ts";
 import { encodeBinaryMessage } from "./binary_codec.ts";
@@ -80,7 +81,7 @@ export function encodeFrames(
   channel: string,
   messages: readonly Message[],
 ): (string | Uint8Array)[] {
-  const frames: (string | Uint8Array)[] = [];
+  const frames = new Batch<string | Uint8Array>();
   const prefix = messagePrefix(channel);
   let text = "";
   let node: NodeId | undefined;
@@ -101,7 +102,7 @@ export function encodeFrames(
     text = "";
   }
   if (text !== "") frames.push(text);
-  return frames;
+  return frames.take();
 }
 
 function messagePrefix(channel: string): string {

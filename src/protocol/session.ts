@@ -1,5 +1,5 @@
 import { CHANNEL_NAME_BYTES_MAX } from "../core/limits.ts";
-import type { Machine, Millis } from "../core/machine.ts";
+import { type Machine, type Millis, NO_OUTPUTS } from "../core/machine.ts";
 import { BROADCAST_CHANNEL, type Payload } from "../core/message.ts";
 import type { Positions } from "../core/node.ts";
 import { decodeBinary } from "./binary_codec.ts";
@@ -40,7 +40,6 @@ export type { SessionIdentity, SessionInput, SessionOutput };
 
 const encoder = new TextEncoder();
 const LIVE = "live";
-const NO_OUTPUTS = Object.freeze<SessionOutput[]>([]) as SessionOutput[];
 const NOWHERE: Positions = Object.freeze({});
 
 /**

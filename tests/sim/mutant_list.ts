@@ -54,8 +54,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: "a gap is not told",
     promise: "P4",
     file: REPAIR,
-    search: 'this.#outputs.push({ kind: "gap", channel, node }, {',
-    replacement: "this.#outputs.push({",
+    search:
+      'this.#outputs.push({ kind: "gap", channel, node });\n    this.#outputs.push({ kind: "rebase"',
+    replacement: 'this.#outputs.push({ kind: "rebase"',
     seeds: 50,
   },
   {
@@ -136,8 +137,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "a connection is left open at the end",
     promise: "P11",
     file: LINK,
-    search: 'this.#outputs.push({ kind: "hangup", isGraceful }, { kind: "down", error });',
-    replacement: 'this.#outputs.push({ kind: "down", error });',
+    search: 'this.#outputs.push({ kind: "hangup", isGraceful });',
+    replacement: "",
     seeds: 20,
   },
   {

@@ -1,3 +1,4 @@
+import type { Batch } from "../../core/batch.ts";
 import type { Millis } from "../../core/machine.ts";
 import type { NodeId } from "../../core/node.ts";
 import { LinkError } from "../../errors.ts";
@@ -7,7 +8,7 @@ import type { MeshContext } from "./mesh_context.ts";
 import type { MeshCounts } from "./mesh_counts.ts";
 import type { MeshInput } from "./mesh_input.ts";
 import type { MeshSettings } from "./mesh_options.ts";
-import type { MeshOutbox } from "./mesh_output.ts";
+import type { MeshOutput } from "./mesh_output.ts";
 import type { Peers } from "./peers.ts";
 import { Targets } from "./targets.ts";
 
@@ -21,14 +22,18 @@ export class Discovery {
   readonly #context: MeshContext;
   readonly #peers: Peers;
   readonly #counts: MeshCounts;
-  readonly #outputs: MeshOutbox;
+  readonly #outputs: Batch<MeshOutput>;
   readonly #targets: Targets;
 
   /** Starts with the seeds. Nothing is dialled before `seek`. */
   constructor(
     context: MeshContext,
     settings: MeshSettings,
-    mesh: { readonly peers: Peers; readonly counts: MeshCounts; readonly outputs: MeshOutbox },
+    mesh: {
+      readonly peers: Peers;
+      readonly counts: MeshCounts;
+      readonly outputs: Batch<MeshOutput>;
+    },
     now: Millis,
   ) {
     this.#context = context;

@@ -1,5 +1,6 @@
+import { Batch } from "../../core/batch.ts";
 import { ByteReader } from "../../core/byte_reader.ts";
-import { type Machine, type Millis, NO_OUTPUTS, type Wake } from "../../core/machine.ts";
+import type { Machine, Millis, Wake } from "../../core/machine.ts";
 import type { NodeId } from "../../core/node.ts";
 import { LinkError, type LinkErrorCode } from "../../errors.ts";
 import { MESH_ADDRESSES_MAX, MESH_FRAME_BYTES_MAX } from "../../core/limits.ts";
@@ -72,7 +73,7 @@ export class Link implements Machine<LinkInput, LinkOutput> {
   readonly #outgoing = new FrameWriter();
   readonly #address: string;
   #state: State;
-  #outputs: LinkOutput[] = [];
+  readonly #outputs = new Batch<LinkOutput>();
   #heardAt: Millis;
   #wroteAt: Millis;
   #queuedBytes = 0;
@@ -162,10 +163,7 @@ export class Link implements Machine<LinkInput, LinkOutput> {
 
   /** Returns and forgets the outputs so far, oldest first. */
   take(): LinkOutput[] {
-    if (this.#outputs.length === 0) return NO_OUTPUTS;
-    const outputs = this.#outputs;
-    this.#outputs = [];
-    return outputs;
+    return this.#outputs.take();
   }
 
   /**
@@ -357,6 +355,7 @@ export class Link implements Machine<LinkInput, LinkOutput> {
       address: this.#address,
       cause,
     });
-    this.#outputs.push({ kind: "hangup", isGraceful }, { kind: "down", error });
+    this.#outputs.push({ kind: "hangup", isGraceful });
+    this.#outputs.push({ kind: "down", error });
   }
 }

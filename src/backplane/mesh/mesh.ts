@@ -1,4 +1,5 @@
 import type { BackplaneStats } from "../backplane.ts";
+import { Batch } from "../../core/batch.ts";
 import { ByteWriter } from "../../core/byte_writer.ts";
 import { MESH_STRANGERS_MAX } from "../../core/limits.ts";
 import type { Machine, Millis } from "../../core/machine.ts";
@@ -18,7 +19,7 @@ import type { MeshContext } from "./mesh_context.ts";
 import { MeshCounts } from "./mesh_counts.ts";
 import type { MeshInput } from "./mesh_input.ts";
 import type { MeshSettings } from "./mesh_options.ts";
-import { MeshOutbox, type MeshOutput } from "./mesh_output.ts";
+import type { MeshOutput } from "./mesh_output.ts";
 import type { LinkEntry, MeshPeer } from "./mesh_peer.ts";
 import { Peers } from "./peers.ts";
 
@@ -43,7 +44,7 @@ export class Mesh implements Machine<MeshInput, MeshOutput> {
   readonly #peers: Peers;
   readonly #discovery: Discovery;
   readonly #gossip: Gossip;
-  readonly #outputs = new MeshOutbox();
+  readonly #outputs = new Batch<MeshOutput>();
   readonly #counts = new MeshCounts();
   #dirty: LinkEntry[] = [];
   #tickAt: Millis;

@@ -1,4 +1,3 @@
-import { NO_OUTPUTS } from "../../core/machine.ts";
 import type { NodeId } from "../../core/node.ts";
 import type { LinkError } from "../../errors.ts";
 import type { NodeIdentity, PathLoss } from "../backplane.ts";
@@ -16,21 +15,3 @@ export type MeshOutput =
   | { readonly kind: "received"; readonly node: NodeId; readonly payload: Uint8Array }
   | { readonly kind: "dropped"; readonly node: NodeId }
   | { readonly kind: "fault"; readonly error: LinkError };
-
-/** The outputs of a mesh, whichever of its parts they come from, in one order. */
-export class MeshOutbox {
-  #outputs: MeshOutput[] = [];
-
-  /** Appends one. */
-  push(output: MeshOutput): void {
-    this.#outputs.push(output);
-  }
-
-  /** Returns and forgets the outputs so far, oldest first. */
-  take(): MeshOutput[] {
-    if (this.#outputs.length === 0) return NO_OUTPUTS;
-    const outputs = this.#outputs;
-    this.#outputs = [];
-    return outputs;
-  }
-}

@@ -1,8 +1,9 @@
+import type { Batch } from "../../core/batch.ts";
 import type { Millis } from "../../core/machine.ts";
 import type { NodeId } from "../../core/node.ts";
 import type { PathLoss } from "../backplane.ts";
 import type { LinkIdentity } from "./handshake.ts";
-import type { MeshOutbox } from "./mesh_output.ts";
+import type { MeshOutput } from "./mesh_output.ts";
 import type { MeshPeer } from "./mesh_peer.ts";
 import { PeerLinks } from "./peer_links.ts";
 
@@ -22,11 +23,11 @@ const LOST_KEPT_MS = 600_000;
 export class Peers {
   readonly #self: NodeId;
   readonly #heldBytesMax: number;
-  readonly #outputs: MeshOutbox;
+  readonly #outputs: Batch<MeshOutput>;
   readonly #peers = new Map<NodeId, MeshPeer>();
 
   /** Starts without any. */
-  constructor(self: NodeId, heldBytesMax: number, outputs: MeshOutbox) {
+  constructor(self: NodeId, heldBytesMax: number, outputs: Batch<MeshOutput>) {
     this.#self = self;
     this.#heldBytesMax = heldBytesMax;
     this.#outputs = outputs;

@@ -1,4 +1,4 @@
-import type { Machine, Millis, Wake } from "../../core/machine.ts";
+import { type Machine, type Millis, NO_OUTPUTS, type Wake } from "../../core/machine.ts";
 import type { EdgeSettings } from "../client_socket.ts";
 import { CLOSE_CODE, encodeClosePayload } from "./close_code.ts";
 import { FrameDecoder, type Received } from "./frame_decoder.ts";
@@ -62,7 +62,7 @@ const CUT: ConnectionEnd = {
   code: CLOSE_CODE.abnormal,
   reason: "Connection ended without a close frame",
 };
-const NOTHING: ConnectionOutput[] = [];
+
 const END: ConnectionOutput = { kind: "end" };
 const DROP: ConnectionOutput = { kind: "drop" };
 
@@ -98,7 +98,7 @@ export class Connection implements Machine<ConnectionInput | Wake, ConnectionOut
   #state: State = OPEN;
   // Whole milliseconds: a fraction would take an object of its own.
   #heardAt: Millis;
-  #outputs: ConnectionOutput[] = NOTHING;
+  #outputs: ConnectionOutput[] = NO_OUTPUTS;
 
   /** Starts right behind the handshake. */
   constructor(settings: EdgeSettings, now: Millis) {
@@ -142,7 +142,7 @@ export class Connection implements Machine<ConnectionInput | Wake, ConnectionOut
   /** Returns and forgets the outputs produced so far, oldest first. */
   take(): ConnectionOutput[] {
     const outputs = this.#outputs;
-    this.#outputs = NOTHING;
+    this.#outputs = NO_OUTPUTS;
     return outputs;
   }
 
@@ -248,7 +248,7 @@ export class Connection implements Machine<ConnectionInput | Wake, ConnectionOut
   }
 
   #emit(output: ConnectionOutput): void {
-    if (this.#outputs === NOTHING) this.#outputs = [output];
+    if (this.#outputs === NO_OUTPUTS) this.#outputs = [output];
     else this.#outputs.push(output);
   }
 }

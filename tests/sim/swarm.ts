@@ -23,8 +23,10 @@ const { values } = parseArgs({
 const FAULTS_SHOWN_MAX = 5;
 
 function main(): void {
-  const first = Number(values.seed ?? values.first);
-  const count = values.seed === undefined ? Number(values.seeds) : 1;
+  const first = values.seed === undefined
+    ? readNumber("--first", values.first)
+    : readNumber("--seed", values.seed);
+  const count = values.seed === undefined ? readNumber("--seeds", values.seeds) : 1;
   const totals = new SwarmTotals();
   for (let seed = first; seed < first + count; seed++) {
     const write = values.trace ? print : undefined;
@@ -40,8 +42,21 @@ function main(): void {
   print(formatTotals(totals));
 }
 
+function readNumber(flag: string, text: string): number {
+  const number = Number(text);
+  if (Number.isSafeInteger(number) && number > 0) return number;
+  throw new Error(`Cannot use ${flag} ${text}: expected a whole number from 1 on`);
+}
+
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-main();
+// Whoever reads a trace may have seen enough of it.
+process.stdout.on("error", () => process.exit());
+try {
+  main();
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 2;
+}

@@ -61,7 +61,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "a subscription is confirmed before the others know",
-    promise: "P6",
+    promise: "P2",
     file: ROUTER,
     search:
       "for (const peer of this.#peers.values()) if (peer.acknowledged < own.version) return false;",
@@ -78,7 +78,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "the version of the interest is not heard in heartbeats",
-    promise: "P5",
+    promise: "P2",
     file: NODE,
     search: "this.#router.heartbeat(from, beat.interestVersion);",
     replacement: "",

@@ -169,6 +169,45 @@ test(
   },
 );
 
+test(
+  "P13: who stays with a server that was demoted behind its address is moved to the new master",
+  OPTIONS,
+  async () => {
+    await withRedis({}, async (old) => {
+      const flags = ["--replicaof", "127.0.0.1", `${old.port}`];
+      await withRedis({ flags }, async (next) => {
+        const proxy = await SwallowingProxy.open(old.port);
+        const nodes = samples(2, { port: proxy.port });
+        await withSamples(nodes, async () => {
+          const traffic = new ClusterTraffic(nodes);
+          await traffic.start();
+          await traffic.runs(50);
+          // What is connected stays so: nothing but the role of the old server tells.
+          proxy.targetPort = next.port;
+          await next.cli("replicaof", "no", "one");
+          await old.cli("replicaof", "127.0.0.1", `${next.port}`);
+          for (const node of nodes) {
+            await node.until("it is told", () => node.faults.length > 0, 3_000);
+            match(node.faults[0]!, /it is no master any more/);
+          }
+          for (const node of nodes) {
+            await node.until(
+              "it is back",
+              () => node.cluster.stats().backplanes["redis"]!["links"] === 1,
+            );
+          }
+          const clients = await next.cli("client", "list", "type", "pubsub");
+          strictEqual(clients.split("\n").length, 4);
+          await traffic.runs(50);
+          await traffic.stop();
+          traffic.assertWhole();
+          for (const { events } of nodes) strictEqual(events.length, 1, events.join());
+        }).finally(() => proxy.close());
+      });
+    });
+  },
+);
+
 test("P8: a node cut off from Redis purges nobody, and returns without loss", OPTIONS, async () => {
   await withRedis({}, async (server) => {
     await behindProxy(server, async ([a, c], proxy) => {

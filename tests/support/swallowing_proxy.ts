@@ -4,11 +4,14 @@ import { createConnection, createServer, type Server, type Socket } from "node:n
 export class SwallowingProxy {
   readonly #server: Server;
   readonly #pairs = new Set<readonly [near: Socket, far: Socket]>();
+  /** Where new connections lead to: a port of 127.0.0.1. */
+  targetPort: number;
   #isSwallowing = false;
 
   private constructor(targetPort: number) {
+    this.targetPort = targetPort;
     this.#server = createServer((near) => {
-      const far = createConnection({ port: targetPort, host: "127.0.0.1" });
+      const far = createConnection({ port: this.targetPort, host: "127.0.0.1" });
       const pair = [near, far] as const;
       this.#pairs.add(pair);
       this.#forward(near, far, pair);

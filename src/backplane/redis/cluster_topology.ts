@@ -28,7 +28,7 @@ const ASK_AGAIN_MS = 250;
  * reaches all, so one is enough there.
  */
 export class ClusterTopology implements Topology {
-  readonly isMasterOnly = false;
+  readonly role = "any";
   readonly #seeds: readonly HostPort[];
   readonly #isTls: boolean;
   readonly #wire: Wire<Ticket>;

@@ -3,8 +3,11 @@ import { RedisError } from "../../errors.ts";
 import type { TcpAddress } from "../../runtime/tcp.ts";
 import { formatAddress } from "../../runtime/tcp_address.ts";
 import type { DialerInput } from "./dialer_input.ts";
+import type { ServerIdentity } from "./handshake.ts";
+import { type ListenerCounts, readListenerCounts } from "./listener_counts.ts";
 import type { WireOutput } from "./redis_output.ts";
-import { respItems, respText, type RespValue } from "./resp.ts";
+import type { RespValue } from "./resp.ts";
+import { type RoleDemand, RoleWatch } from "./role_watch.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { Wire, type WireContext, type WireEvent } from "./wire.ts";
 
@@ -14,8 +17,8 @@ export interface LaneOptions {
   readonly address: TcpAddress;
   /** Whether channels are sharded, as in a Redis Cluster. */
   readonly isSharded: boolean;
-  /** Whether the server must be a master: one that was demoted delivers to nobody else. */
-  readonly isMasterOnly: boolean;
+  /** What the server has to be. */
+  readonly role: RoleDemand;
   /** The channel in which this node hears itself. */
   readonly canary: string;
   /** The channel by which this node shows that it is there, when the way that hears is broken. */
@@ -23,9 +26,6 @@ export interface LaneOptions {
   /** Makes the canary with a number. */
   readonly encodeCanary: (number: number) => Uint8Array;
 }
-
-/** How many connections listen to channels. */
-export type ListenerCounts = readonly (readonly [channel: string, count: number])[];
 
 /** What a lane asks of its driver and tells its owner. */
 export type LaneOutput =
@@ -55,7 +55,6 @@ type Ticket =
 export const CANARY_MS = 500;
 /** How long none may come through. Less than the 3 s of P13, by the grain of the time. */
 export const CANARY_LIMIT_MS = 2_500;
-const ROLE_MS = 1_000;
 /** How often something that the server refused is tried again: it may be busy, or told to allow it. */
 const RETRY_MS = 1_000;
 /** Names in one command: about 100 KB at most. */
@@ -90,7 +89,7 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
   #isReady = false;
   #isClosed = false;
   #isAllowed = false;
-  #isMaster = false;
+  readonly #role: RoleWatch;
   /** Whether the canary's channel is subscribed to. */
   #isListening = false;
   #canarySentAt: Millis = -Infinity;
@@ -99,13 +98,13 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
   #isCanaryHeard = false;
   #canaries = 0;
   #canariesFrom = 1;
-  #roleAskedAt: Millis = -Infinity;
   #tickAt: Millis;
   #rebuilds = 0;
 
   /** Starts to connect. */
   constructor(context: WireContext, options: LaneOptions, now: Millis) {
     this.#options = options;
+    this.#role = new RoleWatch(options.role);
     this.#commands = new Wire(context, options.address, now);
     this.#listener = new Wire(context, options.address, now);
     this.#subscriptions.want([options.canary]);
@@ -232,7 +231,7 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
   #tick(now: Millis): void {
     if (now > this.#tickAt + STALL_MS) this.#canaryHeardAt += now - this.#tickAt;
     this.#tickAt = now + TICK_MS;
-    if (this.#commands.server !== undefined && this.#options.isMasterOnly) this.#askRole(now);
+    this.#askRole(now);
     if (now >= this.#retryAt) this.#retry(now);
     if (now < this.#canaryHeardAt + CANARY_LIMIT_MS || !this.#hasWay) return;
     const silentMs = Math.round(now - this.#canaryHeardAt);
@@ -251,9 +250,9 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
   }
 
   #askRole(now: Millis): void {
-    if (now < this.#roleAskedAt + ROLE_MS) return;
-    this.#roleAskedAt = now;
-    this.#commands.command(["ROLE"], { kind: "role" }, now);
+    const { server } = this.#commands;
+    const question = server === undefined ? undefined : this.#role.question(server.protocol, now);
+    if (question !== undefined) this.#commands.command(question, { kind: "role" }, now);
   }
 
   #retry(now: Millis): void {
@@ -301,14 +300,14 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
         this.#outputs.push(event);
         return;
       case "up":
-        return this.#onCommandsUp(event.server.protocol, now);
+        return this.#onCommandsUp(event.server, now);
       case "reply":
         return this.#onReply(event.ticket, event.value, now);
       case "failed":
         return this.#onFailed(event.ticket, event.error, now);
       case "down":
         this.#isAllowed = false;
-        this.#isMaster = false;
+        this.#role.lost();
         this.#onDown(event.error);
         // What was silent for one is not waited for by the other as well.
         if (isSilence(event.error)) this.#redialListener(event.error, now);
@@ -318,7 +317,8 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
     }
   }
 
-  #onCommandsUp(protocol: 2 | 3, now: Millis): void {
+  #onCommandsUp({ protocol, role }: ServerIdentity, now: Millis): void {
+    if (!this.#role.greeted(role)) return this.#leaveDemoted(now);
     this.#awaitCanary(now);
     // In RESP2 a connection that subscribes can do nothing else.
     if (protocol === 3) {
@@ -326,24 +326,26 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
     }
     // Whether this is allowed must be known before it is needed.
     this.countListeners([this.#options.canary], now);
-    if (this.#options.isMasterOnly) {
-      this.#roleAskedAt = -Infinity;
-      this.#askRole(now);
-    } else this.#isMaster = true;
+    this.#askRole(now);
   }
 
   #onReply(ticket: Ticket, value: RespValue, now: Millis): void {
     if (ticket.kind === "listeners") {
       this.#isAllowed = true;
-      const counts = readCounts(value);
+      const counts = readListenerCounts(value);
       this.#outputs.push({ kind: "listeners", counts, askedAt: ticket.askedAt });
       return this.#review();
     }
-    this.#isMaster = respText(respItems(value)?.[0]) === "master";
-    if (this.#isMaster) return this.#review();
+    if (this.#role.answered(value)) this.#review();
+    else this.#leaveDemoted(now);
+  }
+
+  // Both ways: who only listens to a replica hears the canaries that its master passes on.
+  #leaveDemoted(now: Millis): void {
     const message = `Cannot use Redis at ${this.place}: it is no master any more`;
     const error = new RedisError("read_only", message, { server: this.place });
     this.#commands.redial(error, this.#options.address, now);
+    this.#listener.redial(error, this.#options.address, now);
     this.#outputs.push({ kind: "moved", channels: [] });
   }
 
@@ -462,7 +464,7 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
 
   #review(): void {
     if (this.#isReady || !this.#isCanaryHeard || !this.#hasWay) return;
-    if (this.#awaited.size > 0 || !this.#isAllowed || !this.#isMaster) return;
+    if (this.#awaited.size > 0 || !this.#isAllowed || !this.#role.isWell) return;
     this.#isReady = true;
     this.#commands.praise();
     this.#listener.praise();
@@ -478,14 +480,4 @@ const WAKE: Wake = { kind: "wake" };
 
 function isSilence({ code }: RedisError): boolean {
   return code === "timed_out";
-}
-
-function readCounts(value: RespValue): ListenerCounts {
-  const items = respItems(value) ?? [];
-  const counts: [string, number][] = [];
-  for (let index = 0; index + 1 < items.length; index += 2) {
-    const channel = respText(items[index]);
-    if (channel !== undefined) counts.push([channel, Number(items[index + 1])]);
-  }
-  return counts;
 }

@@ -29,6 +29,9 @@ export interface RedisOptions {
   /**
    * The server's name or address.
    *
+   * Where it leads to a master, that must stay one: a server that becomes a replica, as in a
+   * fail-over behind a name, is left, and the name is tried until it leads to a master again.
+   *
    * @default {"127.0.0.1"}
    */
   readonly host?: string | undefined;

@@ -131,11 +131,11 @@ export class Routes {
     for (const address of addresses) {
       const place = formatAddress(address);
       if (this.#lanes.has(place)) continue;
-      const { isSharded, isMasterOnly } = this.#topology;
+      const { isSharded, role } = this.#topology;
       const { encodeCanary, names } = this.#canary;
       const canary = this.#canaryAt(place);
       const life = names.life(canary);
-      const options = { address, isSharded, isMasterOnly, canary, life, encodeCanary };
+      const options = { address, isSharded, role, canary, life, encodeCanary };
       this.#lanes.set(place, new Lane(this.#wires, options, now));
     }
     this.#laneList = [...this.#lanes.values()];

@@ -34,7 +34,7 @@ const SWITCH_CHANNEL = "+switch-master";
  */
 export class SentinelTopology implements Topology {
   readonly isSharded = false;
-  readonly isMasterOnly = true;
+  readonly role = "master";
   readonly #name: string;
   readonly #sentinels: readonly Sentinel[];
   #master: TcpAddress | undefined;

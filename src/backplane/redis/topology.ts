@@ -3,6 +3,7 @@ import type { RedisError } from "../../errors.ts";
 import type { TcpAddress } from "../../runtime/tcp.ts";
 import type { DialerInput } from "./dialer_input.ts";
 import type { WireOutput } from "./redis_output.ts";
+import type { RoleDemand } from "./role_watch.ts";
 
 /** What a topology asks of its driver and tells its owner. */
 export type TopologyOutput =
@@ -16,8 +17,8 @@ export type TopologyOutput =
 export interface Topology extends Machine<DialerInput | Wake, TopologyOutput> {
   /** Whether channels are sharded, as in a Redis Cluster. */
   readonly isSharded: boolean;
-  /** Whether a server must be a master. */
-  readonly isMasterOnly: boolean;
+  /** What a server has to be. */
+  readonly role: RoleDemand;
   /** The servers to be connected with. */
   readonly addresses: readonly TcpAddress[];
   /** The server in charge of a Redis channel, or `undefined` while none is known. */
@@ -31,7 +32,7 @@ export interface Topology extends Machine<DialerInput | Wake, TopologyOutput> {
 /** One server, which is in charge of everything. */
 export class SingleTopology implements Topology {
   readonly isSharded = false;
-  readonly isMasterOnly = false;
+  readonly role = "unchanged";
   readonly addresses: readonly TcpAddress[];
   readonly deadline = undefined;
 

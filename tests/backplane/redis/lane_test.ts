@@ -39,7 +39,7 @@ class Rig {
     this.lane = new Lane(context, {
       address: { hostname: "redis", port: 6379 },
       isSharded: false,
-      isMasterOnly: false,
+      role: "unchanged",
       canary: CANARY,
       life: LIFE,
       encodeCanary: (count) => encode(`${count}`),

@@ -10,7 +10,7 @@ import type { TcpAddress } from "../../../src/runtime/tcp.ts";
 /** A topology of one server, which is another one when the test says so. */
 class MovingTopology implements Topology {
   readonly isSharded = false;
-  readonly isMasterOnly = false;
+  readonly role = "any";
   readonly deadline = undefined;
   addresses: readonly TcpAddress[] = [{ hostname: "first", port: 1 }];
   #outputs: TopologyOutput[] = [];

@@ -215,16 +215,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: "",
     seeds: 50,
   },
-  {
-    name: "a member that moves leaves before it joins",
-    promise: "P7",
-    file: "src/channel/presence_copy.ts",
-    search:
-      "    this.#roster.add(entry);\n    if (previous !== undefined) this.#remove(previous);\n",
-    replacement:
-      "    if (previous !== undefined) this.#remove(previous);\n    this.#roster.add(entry);\n",
-    seeds: 300,
-  },
+
   {
     name: "a process that is gone is waited for like a silent one",
     promise: "P8",

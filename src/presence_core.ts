@@ -7,6 +7,7 @@
 
 import { PresenceNode } from "./channel/presence.ts";
 import type { PresenceInput, PresenceNodeStats, PresenceOutput } from "./channel/presence_input.ts";
+import type { PresenceLogSettings } from "./channel/presence_log.ts";
 import type { PresenceChange } from "./channel/presence_roster.ts";
 import type { WatchMode } from "./channel/presence_watchers.ts";
 import type { Clock } from "./core/clock.ts";
@@ -33,7 +34,7 @@ export interface PresenceUplink {
 }
 
 /** The bounds of presence, checked and complete. */
-export interface PresenceSettings {
+export interface PresenceSettings extends PresenceLogSettings {
   /** How long the members of a connection that has ended stay, in ms. */
   readonly graceMs: Millis;
   /** Most members of one channel. */
@@ -101,7 +102,7 @@ export class PresenceCore {
     this.settings = settings;
     this.admit = environment.admit;
     this.#clock = environment.clock;
-    this.#machine = new PresenceNode(node);
+    this.#machine = new PresenceNode(node, settings);
     this.#drive = drive(this.#machine, this.#clock, (output) => this.#perform(output));
   }
 

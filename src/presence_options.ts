@@ -1,3 +1,4 @@
+import { DEFAULT_PRESENCE_LOG_SETTINGS } from "./channel/presence_log.ts";
 import { encodeMeta, parseMeta, requireName } from "./member.ts";
 import { requireInteger, requireKnown } from "./options.ts";
 import type { Admit, AdmitRequest, Admitted, PresenceSettings } from "./presence_core.ts";
@@ -74,7 +75,12 @@ export function resolvePresenceOptions(options: PresenceOptions): PresenceSettin
       `Cannot configure presence: "admit" must be a function, received ${typeof admit}`,
     );
   }
-  return Object.freeze({ graceMs, membersMax, metaBytesMax });
+  return Object.freeze({
+    ...DEFAULT_PRESENCE_LOG_SETTINGS,
+    graceMs,
+    membersMax,
+    metaBytesMax,
+  });
 }
 
 /** Asks the application, in terms of JSON text. */

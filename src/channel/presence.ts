@@ -10,7 +10,11 @@ import {
 import { PresenceCopy } from "./presence_copy.ts";
 import type { PresenceEntry } from "./presence_entry.ts";
 import type { PresenceInput, PresenceNodeStats, PresenceOutput } from "./presence_input.ts";
-import { PresenceLog } from "./presence_log.ts";
+import {
+  DEFAULT_PRESENCE_LOG_SETTINGS,
+  PresenceLog,
+  type PresenceLogSettings,
+} from "./presence_log.ts";
 import { PresencePeer } from "./presence_peer.ts";
 import { Roster } from "./presence_roster.ts";
 import { PresenceWatchers } from "./presence_watchers.ts";
@@ -39,8 +43,8 @@ export class PresenceNode<Watcher>
   #unknown = 0;
 
   /** Starts alone and empty. */
-  constructor(node: NodeId) {
-    this.#log = new PresenceLog(node, this.#roster);
+  constructor(node: NodeId, settings: PresenceLogSettings = DEFAULT_PRESENCE_LOG_SETTINGS) {
+    this.#log = new PresenceLog(node, this.#roster, settings);
     this.#watchers = new PresenceWatchers(this.#roster);
   }
 

@@ -16,10 +16,20 @@ import { PresenceCopy } from "./presence_copy.ts";
 import type { PresenceEntry } from "./presence_entry.ts";
 import type { Roster } from "./presence_roster.ts";
 
-/** Changes that are remembered for nodes that missed some, in bytes. Past it they get the whole. */
-const TOLD_BYTES_MAX = 1_048_576;
-/** Characters and overhead of the names and metadata in one body, so that none takes long. */
-const BODY_CHARACTERS_MAX = 131_072;
+/** The bounds of what a node tells others of its roster. */
+export interface PresenceLogSettings {
+  /** Changes that are remembered for nodes that missed some, in bytes. Past it they get the whole. */
+  readonly toldBytesMax: number;
+  /** Characters and overhead of the names and metadata in one body, so that none takes long. */
+  readonly bodyCharactersMax: number;
+}
+
+/** The bounds of every deployment. Only a simulation has others, to meet them sooner. */
+export const DEFAULT_PRESENCE_LOG_SETTINGS: PresenceLogSettings = Object.freeze({
+  toldBytesMax: 1_048_576,
+  bodyCharactersMax: 131_072,
+});
+
 // What an entry costs beside its names and metadata, about.
 const ENTRY_CHARACTERS = 24;
 
@@ -38,6 +48,7 @@ interface Told extends EncodedOps {
 export class PresenceLog {
   /** What stands in it. */
   readonly copy: PresenceCopy;
+  readonly #settings: PresenceLogSettings;
   readonly #writer = new ByteWriter();
   readonly #connections = new Map<number, Few<PresenceEntry>>();
   readonly #free: number[] = [];
@@ -48,7 +59,8 @@ export class PresenceLog {
   #digest = { version: 0, hash: 0 };
 
   /** Starts empty. */
-  constructor(node: string, roster: Roster) {
+  constructor(node: string, roster: Roster, settings: PresenceLogSettings) {
+    this.#settings = settings;
     this.copy = new PresenceCopy(node, roster);
   }
 
@@ -123,7 +135,7 @@ export class PresenceLog {
   /** Ends the tick: its changes, as bodies for the other nodes. */
   tell(): Uint8Array[] {
     const bodies: Uint8Array[] = [];
-    for (const ops of split(this.#ops)) {
+    for (const ops of split(this.#ops, this.#settings.bodyCharactersMax)) {
       const prev = this.copy.version;
       const last = ops[ops.length - 1]!.version;
       const encoded = encodeOps(this.#writer, { kind: "delta", prev, ops });
@@ -152,10 +164,11 @@ export class PresenceLog {
     if ((this.#told.first?.prev ?? Infinity) > version) return undefined;
     let index = this.#told.length;
     while (index > 0 && this.#told.at(index - 1)!.last > version) index--;
+    const { bodyCharactersMax } = this.#settings;
     const bodies: Uint8Array[] = [];
     while (index < this.#told.length) {
       const parts: Told[] = [];
-      for (let size = 0; index < this.#told.length && size < BODY_CHARACTERS_MAX; index++) {
+      for (let size = 0; index < this.#told.length && size < bodyCharactersMax; index++) {
         const told = this.#told.at(index)!;
         parts.push(told);
         size += told.bytes.byteLength;
@@ -172,7 +185,7 @@ export class PresenceLog {
     const limit = Math.min(copy.slotCount, from + PIECE_SLOTS_MAX);
     let characters = 0;
     let to = from;
-    for (; to < limit && characters < BODY_CHARACTERS_MAX; to++) {
+    for (; to < limit && characters < this.#settings.bodyCharactersMax; to++) {
       const entry = copy.at(to);
       if (entry === undefined) continue;
       const until = copy.lingering.get(entry);
@@ -196,7 +209,7 @@ export class PresenceLog {
   #remember(told: Told): void {
     this.#told.push(told);
     this.#toldBytes += told.bytes.byteLength;
-    while (this.#toldBytes > TOLD_BYTES_MAX) this.#forgetOldest();
+    while (this.#toldBytes > this.#settings.toldBytesMax) this.#forgetOldest();
   }
 
   #forgetOldest(): void {
@@ -205,7 +218,10 @@ export class PresenceLog {
 }
 
 /** Splits changes into runs that each fit into one body. */
-function split(ops: readonly PresenceOp[]): (readonly PresenceOp[])[] {
+function split(
+  ops: readonly PresenceOp[],
+  bodyCharactersMax: number,
+): (readonly PresenceOp[])[] {
   const runs: (readonly PresenceOp[])[] = [];
   let start = 0;
   let characters = 0;
@@ -213,7 +229,7 @@ function split(ops: readonly PresenceOp[]): (readonly PresenceOp[])[] {
     characters += ENTRY_CHARACTERS;
     if (op.kind === "join") characters += op.channel.length + op.member.length + op.meta.length;
     else if (op.kind === "update") characters += op.meta.length;
-    if (characters < BODY_CHARACTERS_MAX) return;
+    if (characters < bodyCharactersMax) return;
     runs.push(ops.slice(start, index + 1));
     start = index + 1;
     characters = 0;

@@ -1,3 +1,4 @@
+import type { Millis } from "../../src/core/machine.ts";
 import type { NodeId } from "../../src/core/node.ts";
 import type { Chance } from "./chance.ts";
 import type { ClientWorld } from "./client.ts";
@@ -18,6 +19,7 @@ export interface ToldPresence {
   readonly joined?: readonly ToldMember[];
   readonly updated?: readonly ToldMember[];
   readonly left?: readonly string[];
+  readonly count?: number;
   readonly code?: string;
 }
 
@@ -34,17 +36,26 @@ interface Wish {
   readonly meta: number;
 }
 
+interface Asked extends Wish {
+  /** Whether it wants to know no more than how many there are. */
+  readonly isCounting: boolean;
+}
+
+const COUNT_CHANCE = 0.2;
+
 /** One client's part in presence: joins, updates, leaves, and writes down what it sees. */
 export class Attendee {
   /** Who is in which channel, as this client was told. */
   readonly views: Map<string, Map<string, number | undefined>> = new Map();
+  /** How many are in a channel, as this client was told where it wants to know no more. */
+  readonly counts: Map<string, number> = new Map();
   readonly #voice: AttendeeVoice;
   readonly #world: Pick<ClientWorld, "schedule" | "history" | "trace">;
   readonly #chance: Chance;
   readonly #channels: readonly string[];
   readonly #members: readonly string[];
   readonly #wishes = new Map<string, Wish>();
-  readonly #asked = new Map<number, Wish>();
+  readonly #asked = new Map<number, Asked>();
   readonly #attendances = new Map<string, Attendance>();
   #node: NodeId | undefined;
   #metaCount = 0;
@@ -70,10 +81,11 @@ export class Attendee {
 
   /** The connection is over. */
   closed(): void {
-    for (const channel of [...this.#attendances.keys()]) this.#end(channel);
+    for (const channel of [...this.#attendances.keys()]) this.#end(channel, true);
     this.#node = undefined;
     this.#asked.clear();
     this.views.clear();
+    this.counts.clear();
   }
 
   /** Changes something in some channel. */
@@ -86,6 +98,11 @@ export class Attendee {
     this.join(channel, member);
   }
 
+  /** Has other metadata wherever it is. */
+  renew(): void {
+    for (const { channel, member } of this.#wishes.values()) this.join(channel, member);
+  }
+
   /** Is in a channel as a member, with metadata that nobody had before. */
   join(channel: string, member: string): void {
     const wish = { channel, member, meta: ++this.#metaCount };
@@ -94,14 +111,16 @@ export class Attendee {
     if (this.#node === undefined) return;
     if (!isUpdate) return this.#ask(wish);
     const { meta } = wish;
-    this.#asked.set(this.#voice.request({ type: "update", channel, meta }), wish);
+    const id = this.#voice.request({ type: "update", channel, meta });
+    this.#asked.set(id, { ...wish, isCounting: false });
   }
 
   /** Is in a channel no longer. */
   leave(channel: string): void {
     if (!this.#wishes.delete(channel) || this.#node === undefined) return;
-    this.#end(channel);
+    this.#end(channel, false);
     this.views.delete(channel);
+    this.counts.delete(channel);
     this.#voice.request({ type: "leave", channel });
   }
 
@@ -121,31 +140,45 @@ export class Attendee {
   // Whoever is there as another member is not any more when the node reads it.
   #ask(wish: Wish): void {
     const { channel, member, meta } = wish;
-    if (this.#attendances.get(channel)?.member !== member) this.#end(channel);
-    const request = { type: "join", channel, member, meta, follow: true };
-    this.#asked.set(this.#voice.request(request), wish);
+    if (this.#attendances.get(channel)?.member !== member) this.#end(channel, false);
+    const isCounting = this.#chance.happens(COUNT_CHANCE);
+    const follow = isCounting ? "count" : true;
+    const id = this.#voice.request({ type: "join", channel, member, meta, follow });
+    this.#asked.set(id, { ...wish, isCounting });
   }
 
-  #end(channel: string): void {
+  #end(channel: string, isCutShort: boolean): void {
+    const { now } = this.#world.schedule;
+    // It may have been let in already, though it has not heard of it.
+    for (const asked of isCutShort ? [] : this.#asked.values()) {
+      if (asked.channel === channel) this.#say(asked, now);
+    }
     const attendance = this.#attendances.get(channel);
     if (attendance === undefined) return;
-    attendance.endedAt = this.#world.schedule.now;
+    attendance.endedAt = now;
+    attendance.isCutShort = isCutShort;
+    if (!isCutShort) this.#say(attendance, now);
     this.#attendances.delete(channel);
   }
 
-  #onAnswer({ type, id, members }: ToldPresence): void {
-    const wish = this.#asked.get(id!);
-    if (wish === undefined) return;
+  #say({ channel, member }: { channel: string; member: string }, at: Millis): void {
+    this.#world.history.farewells.push({ at, channel, member });
+  }
+
+  #onAnswer({ type, id, members, count }: ToldPresence): void {
+    const asked = this.#asked.get(id!);
+    if (asked === undefined) return;
     this.#asked.delete(id!);
-    const { channel, member, meta } = wish;
+    const { channel, member, meta, isCounting } = asked;
     // It may have been taken back since.
     if (this.#wishes.get(channel)?.member !== member) return;
     const { schedule, history, trace } = this.#world;
     trace.line(this.#voice.name, `${type} ${channel} as ${member} ${meta}`);
-    if (type === "joined") this.views.set(channel, new Map(members!.map(toEntry)));
+    if (type === "joined") this.#begin(channel, isCounting, { members: members!, count: count! });
     const attendance = this.#attendances.get(channel);
     if (attendance?.member === member) {
       attendance.meta = meta;
+      attendance.changedAt = schedule.now;
       return;
     }
     const added: Attendance = {
@@ -154,8 +187,10 @@ export class Attendee {
       channel,
       member,
       meta,
+      changedAt: schedule.now,
       joinedAt: schedule.now,
       endedAt: Infinity,
+      isCutShort: false,
     };
     this.#attendances.set(channel, added);
     history.attendances.push(added);
@@ -167,7 +202,19 @@ export class Attendee {
     this.#world.history.faults.push(`${this.#voice.name} is refused with ${code}`);
   }
 
-  #onChanges({ channel, joined = [], updated = [], left = [] }: ToldPresence): void {
+  #begin(
+    channel: string,
+    isCounting: boolean,
+    roster: { readonly members: readonly ToldMember[]; readonly count: number },
+  ): void {
+    this.views.delete(channel);
+    this.counts.delete(channel);
+    if (isCounting) this.counts.set(channel, roster.count);
+    else this.views.set(channel, new Map(roster.members.map(toEntry)));
+  }
+
+  #onChanges({ channel, joined = [], updated = [], left = [], count }: ToldPresence): void {
+    if (this.counts.has(channel!)) this.counts.set(channel!, count!);
     const view = this.views.get(channel!);
     if (view === undefined) return;
     for (const member of left) view.delete(member);

@@ -1,3 +1,4 @@
+import { DEFAULT_PRESENCE_LOG_SETTINGS } from "../../src/channel/presence_log.ts";
 import type { Millis } from "../../src/core/machine.ts";
 import { Chance } from "./chance.ts";
 import type { SimulatedClient } from "./client.ts";
@@ -21,6 +22,7 @@ export const CALM_OPTIONS: SimulationOptions = {
   restarts: false,
   members: ["ann", "bob"],
   graceMs: 0,
+  presenceLog: DEFAULT_PRESENCE_LOG_SETTINGS,
   cluster: {
     heartbeatMs: 1_000,
     deafMs: 3_000,

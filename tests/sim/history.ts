@@ -62,10 +62,20 @@ export interface Attendance {
   readonly node: NodeId;
   readonly channel: string;
   readonly member: string;
-  /** The newest metadata that was confirmed. */
+  /** The newest metadata that was confirmed, and when. */
   meta: number;
+  changedAt: Millis;
   readonly joinedAt: Millis;
   endedAt: Millis;
+  /** Whether it was the connection that ended, not the member that left. */
+  isCutShort: boolean;
+}
+
+/** Somebody asked to be in a channel as a member no longer. */
+export interface Farewell {
+  readonly at: Millis;
+  readonly channel: string;
+  readonly member: string;
 }
 
 /** What a node told of a member. */
@@ -75,6 +85,13 @@ export interface MemberChange {
   readonly kind: "join" | "update" | "leave";
   readonly channel: string;
   readonly member: string;
+}
+
+/** A node showed members of two lives of one machine at once. */
+export interface Overlap {
+  readonly at: Millis;
+  readonly observer: NodeId;
+  readonly nodes: readonly [NodeId, NodeId];
 }
 
 /** What was done to the cluster, and when. */
@@ -93,7 +110,9 @@ export class History {
   readonly publications: Publication[] = [];
   readonly stays: Stay[] = [];
   readonly attendances: Attendance[] = [];
+  readonly farewells: Farewell[] = [];
   readonly memberChanges: MemberChange[] = [];
+  readonly overlaps: Overlap[] = [];
   readonly disturbances: Disturbance[] = [];
   /** What broke a promise, as sentences. */
   readonly faults: string[] = [];

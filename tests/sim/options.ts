@@ -1,4 +1,5 @@
 import type { MeshSettings } from "../../src/backplane/mesh/mesh_options.ts";
+import type { PresenceLogSettings } from "../../src/channel/presence_log.ts";
 import type { LogSettings } from "../../src/channel/log.ts";
 import type { ClusterSettings } from "../../src/cluster/settings.ts";
 import type { Millis } from "../../src/core/machine.ts";
@@ -44,6 +45,8 @@ export interface SimulationOptions {
   readonly members: readonly string[];
   /** How long the members of a connection that has ended stay, in ms. */
   readonly graceMs: Millis;
+  /** What nodes tell each other of their members. */
+  readonly presenceLog: PresenceLogSettings;
   /** Whether crashed nodes start again. */
   readonly restarts: boolean;
   readonly cluster: ClusterSettings;
@@ -147,6 +150,7 @@ export function drawOptions(chance: Chance): SimulationOptions {
     client: drawClient(chance),
     members: Array.from({ length: chance.integer(1, 8) }, (_, index) => `m${index + 1}`),
     graceMs: chance.pick([0, 0, 1_000, 5_000]),
+    presenceLog: drawPresenceLog(chance),
   };
 }
 
@@ -169,6 +173,14 @@ function drawLog(chance: Chance): LogSettings {
     logMessagesMax: chance.pick([0, 5, 50]),
     logBytesMax: chance.pick([20_000, 10_000_000]),
     logAgeMs: chance.pick([1_000, 10_000, 60_000]),
+  };
+}
+
+// So small that some nodes miss more than is remembered, and get the whole in several pieces.
+function drawPresenceLog(chance: Chance): PresenceLogSettings {
+  return {
+    toldBytesMax: chance.pick([0, 200, 1_048_576]),
+    bodyCharactersMax: chance.pick([1, 200, 131_072]),
   };
 }
 

@@ -4,7 +4,7 @@ import { Client, type ClientOwner } from "../../src/client_connection.ts";
 import { ClusterCore } from "../../src/cluster_core.ts";
 import { BROADCAST_CHANNEL } from "../../src/core/message.ts";
 import { itemsOf } from "../../src/core/few.ts";
-import { createNodeId, type NodeId } from "../../src/core/node.ts";
+import { createNodeId, type NodeId, nodeName } from "../../src/core/node.ts";
 import { PresenceCore } from "../../src/presence_core.ts";
 import type { ClientHandler } from "../../src/edge/client_socket.ts";
 import {
@@ -63,6 +63,7 @@ export class Process {
   #isFlushDue = false;
   #acceptedCount = 0;
   #isStopping = false;
+  readonly #letsClientsGoFirst: boolean;
 
   /** Starts the process on its machine; `seeds` are the addresses that it knows. */
   constructor(
@@ -85,6 +86,7 @@ export class Process {
     const paths = this.paths.map((path) => watchForLoops(path, this.id, world.history));
     this.cluster = new ClusterCore(this.id, options.cluster, paths, environment);
     this.#owner = this.#createOwner();
+    this.#letsClientsGoFirst = chance.happens(0.7);
     this.#start();
   }
 
@@ -107,15 +109,15 @@ export class Process {
     this.#wires.delete(wire);
   }
 
-  /** Stops as `serve` and `Cluster` do: clients first, then a goodbye. */
+  /** Stops as `serve` and `Cluster` do: clients first, then a goodbye; or the other way round. */
   stop(): void {
     if (!this.isOpen) return;
     this.#isStopping = true;
-    for (const client of [...this.#clients]) client.close(GOING_AWAY, "The server stops");
-    this.#flushAll();
+    if (this.#letsClientsGoFirst) this.#letClientsGo();
     this.channels.unsubscribe(BROADCAST_CHANNEL, this.#broadcasts);
     this.cluster.stop();
     for (const path of this.paths) path.stop();
+    this.#letClientsGo();
     this.channels.stop();
     this.presence.stop();
     this.#conclude("left");
@@ -163,6 +165,11 @@ export class Process {
     }
   }
 
+  #letClientsGo(): void {
+    for (const client of [...this.#clients]) client.close(GOING_AWAY, "The server stops");
+    this.#flushAll();
+  }
+
   #conclude(end: "crashed" | "left"): void {
     const { history, schedule, trace } = this.#world;
     const life = history.lives.get(this.id)!;
@@ -192,7 +199,8 @@ export class Process {
 
   #createPresence(): PresenceCore {
     const { options, history, schedule, trace } = this.#world;
-    const settings = { graceMs: options.graceMs, membersMax: 1_000, metaBytesMax: 1_000 };
+    const { graceMs, presenceLog } = options;
+    const settings = { ...presenceLog, graceMs, membersMax: 1_000, metaBytesMax: 1_000 };
     const presence = new PresenceCore(`${this.name}~new`, settings, {
       clock: this.host,
       admit: undefined,
@@ -202,8 +210,24 @@ export class Process {
         history.memberChanges.push({ at: schedule.now, observer: this.id, kind, channel, member });
         trace.line(this.id, `${kind} ${member} in ${channel} ${meta}`);
       }
+      this.#noteOverlaps();
     });
     return presence;
+  }
+
+  #noteOverlaps(): void {
+    const { options, history, schedule } = this.#world;
+    const nodes = new Map<string, NodeId>();
+    for (const channel of options.channels) {
+      for (const entries of this.presence.roster.members(channel)?.values() ?? []) {
+        for (const { owner: { node } } of itemsOf(entries)) {
+          const other = nodes.get(nodeName(node)) ?? node;
+          nodes.set(nodeName(node), node);
+          if (other === node) continue;
+          history.overlaps.push({ at: schedule.now, observer: this.id, nodes: [other, node] });
+        }
+      }
+    }
   }
 
   // Whoever died, or is out of reach for too long, takes all its members with it in one step (P8).

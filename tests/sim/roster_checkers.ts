@@ -26,11 +26,40 @@ export function checkRosters(world: World): void {
   checkViews(world);
 }
 
+/** Adds to the history where what shows of a member is not the latest that one of its clients said. */
+export function checkLatest(world: World): void {
+  const { history, options } = world;
+  for (const channel of options.channels) {
+    const latest = new Map<string, Attendance>();
+    for (const attendance of history.attendances) {
+      const { member, changedAt, endedAt } = attendance;
+      if (attendance.channel !== channel || endedAt < Infinity) continue;
+      if (changedAt > (latest.get(member)?.changedAt ?? -1)) latest.set(member, attendance);
+    }
+    for (const process of world.openProcesses()) {
+      const shown = shownBy(process, channel);
+      for (const [member, { meta, client }] of latest) {
+        if (shown.get(member) === meta) continue;
+        history.faults.push(
+          `${process.id} shows ${
+            shown.get(member)
+          } of ${member} in ${channel}, not ${meta} of ${client}`,
+        );
+      }
+    }
+  }
+}
+
 /** What clients were told is what their nodes know. */
 function checkViews(world: World): void {
   for (const client of world.clients) {
     const process = client.node === undefined ? undefined : world.find(client.node);
     if (process === undefined) continue;
+    for (const [channel, count] of client.attendee.counts) {
+      const known = process.presence.roster.count(channel);
+      if (count === known) continue;
+      world.history.faults.push(`${client.name} was told of ${count} in ${channel}, not ${known}`);
+    }
     for (const [channel, view] of client.attendee.views) {
       const told = JSON.stringify([...view].sort());
       const known = JSON.stringify([...shownBy(process, channel)].sort());

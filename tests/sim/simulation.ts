@@ -7,7 +7,7 @@ import { checkDelivery } from "./delivery_checkers.ts";
 import { checkConvergence } from "./convergence_checkers.ts";
 import { checkMembership } from "./membership_checkers.ts";
 import { checkPresence } from "./presence_checkers.ts";
-import { checkRosters } from "./roster_checkers.ts";
+import { checkLatest, checkRosters } from "./roster_checkers.ts";
 import { AMPLE_LOG, drawOptions, type SimulationOptions } from "./options.ts";
 import { World } from "./world.ts";
 
@@ -89,8 +89,21 @@ function runPhases(world: World, chance: Chance): void {
   run(world, options.calmMs);
   checkConvergence(world, losesDatagrams(world));
   checkRosters(world);
+  renew(world);
   probe(world);
   stop(world);
+}
+
+// One after the other has other metadata: for each member that of the last one must show.
+function renew(world: World): void {
+  world.trace.line("phase", "renew");
+  for (const { attendee } of world.clients) {
+    attendee.renew();
+    run(world, STEP_MS);
+  }
+  if (losesDatagrams(world)) return;
+  checkLatest(world);
+  checkRosters(world);
 }
 
 // Everybody says one thing in every channel, and everybody who listens must hear it.
@@ -140,7 +153,13 @@ function judge(world: World): void {
   const terms = { isAmple: isAmple(world), settleMs, endedAt };
   history.faults.push(...checkDelivery(history, terms));
   const addressOf = (node: NodeId): string => world.addressOf(node);
-  history.faults.push(...checkPresence(history, { settleMs: SETTLE_MS, addressOf }));
+  history.faults.push(...checkPresence(history, {
+    settleMs: SETTLE_MS,
+    graceMs: options.graceMs,
+    isLossy: losesDatagrams(world),
+    dials: options.backplanes === "mesh",
+    addressOf,
+  }));
   history.faults.push(...checkMembership(history, {
     nodeTimeoutMs: options.cluster.nodeTimeoutMs,
     dials: options.backplanes === "mesh",

@@ -85,8 +85,12 @@ interface Peer {
   probedAt: Millis;
   /** When another node says that it last heard this one. */
   vouchedAt: Millis;
+  /** When it said goodbye over some path. */
+  leftAt: Millis;
 }
 
+// A node says goodbye over all its paths within a second, and some may take another to carry it.
+const GOODBYE_MS = 2_000;
 // A wake that comes this much late means that this node was not running.
 const STALL_MS = 3 * TICK_MS;
 
@@ -241,8 +245,10 @@ export class Membership {
     const state = peer?.paths[path];
     if (peer === undefined || state === undefined) return;
     state.isUp = false;
-    // One backplane may be given up while another still leads to the node.
-    if (loss === "left" && !this.isReachable(node)) return this.#down(peer, "left");
+    if (loss === "left") peer.leftAt = now;
+    // One backplane may be given up while another still leads to the node; but where that ends
+    // right behind it, its goodbye was lost.
+    if (now < peer.leftAt + GOODBYE_MS && !this.isReachable(node)) return this.#down(peer, "left");
     if (loss === "refused") this.#refused(peer, now);
   }
 
@@ -421,6 +427,7 @@ function createPeer(node: { readonly id: NodeId; readonly name: string }): Peer 
     dying: undefined,
     probedAt: -Infinity,
     vouchedAt: -Infinity,
+    leftAt: -Infinity,
   };
 }
 

@@ -193,6 +193,12 @@ const LOSSES: readonly {
     states: [],
   },
   {
+    what: "its goodbye comes over one path only, as the other ends before it",
+    feed: (circle) => circle.downs("b", "left").downs("b", "refused", 1),
+    decides: ["down b~1 left"],
+    states: [],
+  },
+  {
     what: "it leaves while the other path is lost",
     feed: (circle) => circle.downs("b", "lost", 1).downs("b", "left"),
     decides: ["down b~1 left"],

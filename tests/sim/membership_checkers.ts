@@ -16,6 +16,7 @@ export interface MembershipTerms {
   addressOf(node: NodeId): string;
 }
 
+const STALLS: ReadonlySet<string> = new Set(["freeze", "jump"]);
 const FOUND_OUT_MS = 1_500;
 // How long the consequences of a disturbance may be felt, beside the node timeout.
 export const AFTERMATH_MS: Millis = 6_000;
@@ -71,11 +72,20 @@ function isTrue(
     case "died":
       return isOver;
     default:
-      return isOver || terms.isLossy || isDisturbed(history, terms, change, {
-        from: change.at - 2 * terms.nodeTimeoutMs - AFTERMATH_MS,
-        to: change.at,
-      });
+      return isOver || terms.isLossy || isExcused(history, terms, change);
   }
+}
+
+// That it stood still itself is no excuse for whoever takes another for gone (P14).
+function isExcused(history: History, terms: MembershipTerms, change: PeerChange): boolean {
+  const own = terms.addressOf(change.observer);
+  const isOwnStall = ({ kind, addresses }: Disturbance): boolean =>
+    STALLS.has(kind) && addresses.length === 1 && addresses[0] === own;
+  const disturbances = history.disturbances.filter((each) => !isOwnStall(each));
+  return isDisturbed({ disturbances }, terms, change, {
+    from: change.at - 2 * terms.nodeTimeoutMs - AFTERMATH_MS,
+    to: change.at,
+  });
 }
 
 /** Whoever is gone is found out in time, where nothing else went wrong. */
@@ -132,7 +142,7 @@ export type Pair = Pick<PeerChange, "observer" | "node">;
 
 /** Whether something went wrong within a time that may concern either of two nodes. */
 export function isDisturbed(
-  history: History,
+  history: Pick<History, "disturbances">,
   terms: Pick<MembershipTerms, "addressOf">,
   pair: Pair,
   time: { readonly from: Millis; readonly to: Millis },

@@ -123,7 +123,7 @@ function checkRestarts(history: History, terms: PresenceTerms): string[] {
   for (const { at, observer, nodes } of history.overlaps) {
     for (const node of nodes) {
       const life = history.lives.get(node)!;
-      if (life.end !== "crashed") continue;
+      if (life.end !== "crashed" || life.endedAt > at) continue;
       const time = { from: life.endedAt - AFTERMATH_MS, to: at };
       if (isDisturbed(history, terms, { observer, node }, time, life)) continue;
       faults.push(`${observer} shows members of ${nodes.join(" and ")} at ${at.toFixed(0)}`);

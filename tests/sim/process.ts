@@ -219,7 +219,7 @@ export class Process {
     const { options, history, schedule } = this.#world;
     const nodes = new Map<string, NodeId>();
     for (const channel of options.channels) {
-      for (const entries of this.presence.roster.members(channel)?.values() ?? []) {
+      for (const [, entries] of this.presence.roster.members(channel) ?? []) {
         for (const { owner: { node } } of itemsOf(entries)) {
           const other = nodes.get(nodeName(node)) ?? node;
           nodes.set(nodeName(node), node);

@@ -103,6 +103,13 @@ export class CalmWorld extends World {
     return changes.map(describe);
   }
 
+  /** What a node told of members: `join ann`. */
+  toldOfMembers(index: number): string[] {
+    const { id } = this.process(index);
+    const changes = this.history.memberChanges.filter(({ observer }) => observer === id);
+    return changes.map(({ kind, member }) => `${kind} ${member}`);
+  }
+
   /** What the delivery checkers find. */
   faultsOfDelivery(): string[] {
     return checkDelivery(this.history, { isAmple: true, settleMs: 0, endedAt: this.schedule.now });

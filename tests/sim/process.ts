@@ -110,10 +110,10 @@ export class Process {
   }
 
   /** Stops as `serve` and `Cluster` do: clients first, then a goodbye; or the other way round. */
-  stop(): void {
+  stop(clientsFirst: boolean = this.#letsClientsGoFirst): void {
     if (!this.isOpen) return;
     this.#isStopping = true;
-    if (this.#letsClientsGoFirst) this.#letClientsGo();
+    if (clientsFirst) this.#letClientsGo();
     this.channels.unsubscribe(BROADCAST_CHANNEL, this.#broadcasts);
     this.cluster.stop();
     for (const path of this.paths) path.stop();

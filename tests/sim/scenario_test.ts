@@ -100,3 +100,34 @@ test("P7: who asks for a roster between a join and a leave of one tick is told o
     deepStrictEqual([...attendee.views.get("news")!.keys()].sort(), ["ann", "cid"]);
   }
 });
+
+for (const clientsFirst of [true, false]) {
+  const order = clientsFirst ? "its clients first" : "its goodbye first";
+  test(`P8: who moves away from a node that ends, ${order}, never left and never joined`, () => {
+    const world = new CalmWorld({ graceMs: 3_000 });
+    world.passes(1_000);
+    const [moves, stays] = [world.client(0), world.client(0)];
+    moves.attendee.join("news", "ann");
+    stays.attendee.join("news", "bob");
+    world.passes(100);
+    world.process(0).stop(clientsFirst);
+    world.passes(2_000);
+    world.client(1).attendee.join("news", "ann");
+    world.passes(3_000);
+    for (const index of [1, 2]) {
+      deepStrictEqual(world.toldOfMembers(index), ["join ann", "join bob", "leave bob"]);
+    }
+  });
+}
+
+test("P14: a node that others hear is not down, though it cannot be reached for a while", () => {
+  const world = new CalmWorld();
+  world.passes(3_000);
+  const mend = world.cutOff(0, 1);
+  world.passes(7_500);
+  mend();
+  world.passes(5_000);
+  for (const index of [0, 1, 2]) {
+    deepStrictEqual(world.told(index).filter((event) => event.startsWith("-")), []);
+  }
+});

@@ -1,6 +1,7 @@
 import { deepStrictEqual } from "node:assert/strict";
 import { test } from "node:test";
-import type { PresenceCopy } from "../../src/channel/presence_copy.ts";
+import { PresenceCopy } from "../../src/channel/presence_copy.ts";
+import { Roster } from "../../src/channel/presence_roster.ts";
 import { VirtualPresence } from "../support/virtual_presence.ts";
 
 test("what a node left behind goes when its own time is over, in whatever order it was told", () => {
@@ -68,4 +69,15 @@ test("what a node left behind stays for its time when the node is met again mean
   deepStrictEqual(b.members("room"), ["ann"]);
   world.run(500);
   deepStrictEqual(b.changes, ["+room/ann", "-room/ann"]);
+});
+
+test("a member whose new connection takes the place of its old one does not seem to leave", () => {
+  const roster = new Roster();
+  const copy = new PresenceCopy("a~1", roster);
+  const told: string[][] = [];
+  for (const [connection, meta] of [[1, "1"], [2, "1"], [3, "2"]] as const) {
+    copy.put("room", { slot: 0, version: connection, connection, member: "ann", meta });
+    told.push(roster.takeChanges().map(({ kind }) => kind));
+  }
+  deepStrictEqual(told, [["join"], [], ["update"]]);
 });

@@ -70,10 +70,10 @@ const GOODBYE_MS = 500;
 /**
  * A client of one Redis server: promises over a {@linkcode KeptConnection}.
  *
- * Commands of one tick leave in one write, or in two: the first does not wait for the others. A lost connection is built again, with growing pauses,
- * and what was subscribed to is subscribed to again; messages that were published meanwhile are
- * lost, as Redis keeps none. In RESP2 a connection with subscriptions takes no other commands, so
- * there each needs a client of its own.
+ * Commands of one tick leave in one write, or in two: the first does not wait for the others. A
+ * lost connection is built again, with growing pauses, and what was subscribed to is subscribed to
+ * again; messages that were published meanwhile are lost, as Redis keeps none. In RESP2 a
+ * connection with subscriptions takes no other commands, so there each needs a client of its own.
  */
 export class RedisClient {
   readonly #timeoutMs: Millis;
@@ -99,7 +99,11 @@ export class RedisClient {
       systemClock.now(),
     );
     this.#dialer = new RedisDialer((input) => this.#drive.feed(input));
-    const clock: Clock = { ...systemClock, defer: (callback) => this.#defer(callback) };
+    const clock: Clock = {
+      now: () => systemClock.now(),
+      setTimer: (delayMs, callback) => systemClock.setTimer(delayMs, callback),
+      defer: (callback) => this.#defer(callback),
+    };
     this.#drive = drive(this.#kept, clock, (output) => this.#perform(output));
   }
 

@@ -12,10 +12,11 @@ const { setImmediate } = globalThis as unknown as { readonly setImmediate: Immed
 class SystemClock implements Clock {
   readonly #deferred = new Deque<() => void>();
   readonly #endTick = (): void => this.#onTickEnd();
-  #isDue = false;
+  // Set while an end is due: what happens in one tick happens at one time, and asking is not free.
+  #tickAt: Millis | undefined;
 
   now(): Millis {
-    return performance.now();
+    return this.#tickAt ?? performance.now();
   }
 
   setTimer(delayMs: Millis, callback: () => void): CancelTimer {
@@ -25,8 +26,11 @@ class SystemClock implements Clock {
 
   defer(callback: () => void): void {
     this.#deferred.push(callback);
-    if (this.#isDue) return;
-    this.#isDue = true;
+    if (this.#tickAt === undefined) this.#arm();
+  }
+
+  #arm(): void {
+    this.#tickAt = performance.now();
     setImmediate(this.#endTick);
   }
 
@@ -39,8 +43,8 @@ class SystemClock implements Clock {
         callback();
       }
     } finally {
-      this.#isDue = this.#deferred.length > 0;
-      if (this.#isDue) setImmediate(this.#endTick);
+      this.#tickAt = undefined;
+      if (this.#deferred.length > 0) this.#arm();
     }
   }
 }

@@ -28,3 +28,17 @@ test("whoever defers without end does not keep timers and input out", async () =
   await new Promise((resolve) => setImmediate(resolve));
   strictEqual(count, atTheEnd);
 });
+
+test("a tick that waits for its end has one time, and the next one goes on", async () => {
+  const times: number[] = [];
+  const note = (): number => times.push(systemClock.now());
+  systemClock.defer(note);
+  note();
+  const start = performance.now();
+  while (performance.now() < start + 2);
+  note();
+  await new Promise((resolve) => setImmediate(resolve));
+  strictEqual(new Set(times).size, 1);
+  note();
+  ok(times[3]! >= start + 2);
+});

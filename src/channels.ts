@@ -20,8 +20,8 @@ export interface ChannelsOptions {
    */
   readonly logMessagesMax?: number;
   /**
-   * Most bytes remembered over all channels, payload and bookkeeping. Higher repairs longer
-   * interruptions, and costs memory.
+   * Most bytes remembered over all channels: payload, and what messages and channels cost. Higher
+   * repairs longer interruptions, and costs memory.
    *
    * @default {67108864}
    */

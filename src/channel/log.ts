@@ -30,6 +30,10 @@ export interface LogRead {
 // What one remembered message costs beside its payload: the object, its slots and its string.
 const MESSAGE_OVERHEAD_BYTES = 96;
 
+// What a stream costs beside its messages and its channel's name, there and where its channel is
+// kept: less than on any runtime, but a client that names a channel a message must not go unnoticed.
+const STREAM_OVERHEAD_BYTES = 640;
+
 // Streams without messages that are kept for their head alone, so that a name which is published
 // to now and then stays gapless, and one that never returns costs nothing.
 const IDLE_STREAMS_MAX = 50_000;
@@ -116,6 +120,7 @@ export class Log {
     if (message.seq <= stream.head) return;
     if (message.prev > stream.head) this.#restart(stream, message.prev);
     this.#rouse(stream);
+    if (stream.messages.length === 0) this.#bytes += costOfStream(stream);
     const remembered = new Remembered(message, stream, now);
     stream.messages.push(remembered);
     stream.head = message.seq;
@@ -205,7 +210,9 @@ export class Log {
     stream.floor = remembered.seq;
     this.#bytes -= costOf(remembered);
     this.#evictedCount++;
-    if (stream.messages.length === 0) this.#rest(stream);
+    if (stream.messages.length > 0) return;
+    this.#bytes -= costOfStream(stream);
+    this.#rest(stream);
   }
 
   #rest(stream: Stream): void {
@@ -233,6 +240,10 @@ export class Log {
     stream.floor = base;
     stream.head = base;
   }
+}
+
+function costOfStream({ channel }: Stream): number {
+  return channel.length + STREAM_OVERHEAD_BYTES;
 }
 
 function costOf(message: Message): number {

@@ -5,6 +5,9 @@ import type { Message } from "../../src/core/message.ts";
 
 const SETTINGS: LogSettings = { logMessagesMax: 100, logBytesMax: 1_000_000, logAgeMs: 1_000 };
 const OVERHEAD = 96;
+const STREAM_OVERHEAD = 640;
+/** What one stream costs in a channel whose name is one character. */
+const STREAM = 1 + STREAM_OVERHEAD;
 const IDLE_STREAMS_MAX = 50_000;
 
 /** A log, and a node's streams in it, each message following the one before it. */
@@ -70,7 +73,7 @@ test("what is here already is not appended again", () => {
   const { log } = new Diary().writes("c", [1, 2]);
   for (const seq of [1, 2]) log.append("c", messageOf(seq, seq - 1), 0);
   strictEqual(log.read("c", "a~1", { after: 0, limit: 9 }).messages.length, 2);
-  strictEqual(log.bytes, 2 * (1 + OVERHEAD));
+  strictEqual(log.bytes, STREAM + 2 * (1 + OVERHEAD));
 });
 
 test("past the count per stream the oldest goes, and the floor says so", () => {
@@ -82,11 +85,24 @@ test("past the count per stream the oldest goes, and the floor says so", () => {
 });
 
 test("past the bytes the oldest of all channels goes", () => {
-  const diary = new Diary({ logBytesMax: 3 * (1 + OVERHEAD) });
+  const logBytesMax = 2 * STREAM + 3 * (1 + OVERHEAD);
+  const diary = new Diary({ logBytesMax });
   diary.writes("c", [1]).writes("d", [2, 3]).writes("c", [4]).writes("d", [5]);
   deepStrictEqual(diary.reads("c", 0), { seqs: [4], floor: 1, head: 4 });
   deepStrictEqual(diary.reads("d", 0), { seqs: [3, 5], floor: 2, head: 5 });
-  strictEqual(diary.log.bytes, 3 * (1 + OVERHEAD));
+  strictEqual(diary.log.bytes, logBytesMax);
+});
+
+test("P10: a channel for each message counts in bytes for what it costs, its name too", () => {
+  const name = "x".repeat(200);
+  const each = name.length + 4 + STREAM_OVERHEAD + 1 + OVERHEAD;
+  const diary = new Diary({ logBytesMax: 50 * each });
+  for (let seq = 1_000; seq < 1_500; seq++) diary.writes(`${name}${seq}`, [seq]);
+  strictEqual(diary.log.bytes, 50 * each);
+  deepStrictEqual(diary.reads(`${name}1449`, 0).seqs, []);
+  deepStrictEqual(diary.reads(`${name}1450`, 0).seqs, [1_450]);
+  diary.log.expire(Infinity);
+  strictEqual(diary.log.bytes, 0);
 });
 
 test("a message larger than all the bytes is not remembered, and its head is", () => {
@@ -114,7 +130,7 @@ test("a hole before a message drops what came before: the rest is whole", () => 
   const diary = new Diary().writes("c", [1, 2]);
   diary.log.append("c", messageOf(9, 7), 0);
   deepStrictEqual(diary.reads("c", 0), { seqs: [9], floor: 7, head: 9 });
-  strictEqual(diary.log.bytes, 1 + OVERHEAD);
+  strictEqual(diary.log.bytes, STREAM + 1 + OVERHEAD);
 });
 
 test("what is read is the message as it was written", () => {
@@ -137,11 +153,12 @@ test("a stream that is followed from a position promises nothing before it", () 
 });
 
 test("bytes count what is remembered, whichever bound took the rest", () => {
-  const diary = new Diary({ logMessagesMax: 5, logBytesMax: 20 * (1 + OVERHEAD) });
+  const streams = 9 * (2 + STREAM_OVERHEAD);
+  const diary = new Diary({ logMessagesMax: 5, logBytesMax: streams + 20 * (1 + OVERHEAD) });
   for (let seq = 1; seq <= 500; seq++) diary.writes(`c${seq % 9}`, [seq], { at: seq * 7 });
   let count = 0;
   for (let channel = 0; channel < 9; channel++) count += diary.reads(`c${channel}`, 0).seqs.length;
-  strictEqual(diary.log.bytes, count * (1 + OVERHEAD));
+  strictEqual(diary.log.bytes, streams + count * (1 + OVERHEAD));
   strictEqual(diary.log.evictedCount, 500 - count);
   ok(count > 0 && count <= 20, String(count));
   diary.log.expire(Infinity);

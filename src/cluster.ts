@@ -194,13 +194,14 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
     return this.#core.isStale || this.#hasLostEveryBackplane;
   }
 
-  /** Number of nodes that count, this one not included. */
+  /** Number of nodes that count, this one not included. 0 once it has stopped. */
   get connectedPeerCount(): number {
-    return this.#core.connectedCount;
+    return this.#phase === "stopped" ? 0 : this.#core.connectedCount;
   }
 
-  /** The other nodes that are not down. */
+  /** The other nodes that are not down. None once it has stopped. */
   get peers(): readonly Peer[] {
+    if (this.#phase === "stopped") return [];
     return this.#core.peers().map(({ paths, ...view }) => ({
       ...view,
       backplanes: paths.map((path) => this.#labels[path]!),

@@ -122,6 +122,7 @@ test("P9: each peer connects and disconnects once", async () => {
   if (a.cluster.connectedPeerCount > 0) await once(a.cluster, "peerdisconnected");
   deepStrictEqual(a.events, ["+b", "-b left"]);
   deepStrictEqual(b.events, ["+a", "-a stopped"]);
+  deepStrictEqual([b.cluster.connectedPeerCount, b.cluster.peers], [0, []]);
   await a.cluster.stop();
 });
 

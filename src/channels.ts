@@ -14,26 +14,28 @@ import { systemRandomBytes } from "./runtime/crypto.ts";
 /** Options of {@linkcode Channels}. Every field may be left out. */
 export interface ChannelsOptions {
   /**
-   * Most messages remembered per channel and publishing node, for repair and resume.
+   * Most messages remembered per channel and publishing node, for repair and resume. 0 to
+   * 10,000,000.
    *
    * @default {10000}
    */
   readonly logMessagesMax?: number;
   /**
-   * Most bytes remembered over all channels: payload, and what messages and channels cost. Higher
-   * repairs longer interruptions, and costs memory.
+   * Most bytes remembered over all channels: payload, and what messages and channels cost. 0 to
+   * 64 GiB. Higher repairs longer interruptions, and costs memory.
    *
    * @default {67108864}
    */
   readonly logBytesMax?: number;
   /**
-   * How long a message is remembered, in ms.
+   * How long a message is remembered, in ms. 0 to a day.
    *
    * @default {60000}
    */
   readonly logAgeMs?: number;
   /**
-   * Largest message that server code may publish, in bytes of JSON or of binary payload.
+   * Largest message that server code may publish, in bytes of JSON or of binary payload. 1 byte to
+   * 15 MiB.
    *
    * @default {1048576}
    */
@@ -50,7 +52,8 @@ export interface PublishOptions {
    */
   readonly acknowledge?: boolean;
   /**
-   * How long to wait for the other nodes, in ms. Those that have not answered are `missing`.
+   * How long to wait for the other nodes, in ms, up to an hour. Those that have not answered by
+   * then are `missing`.
    *
    * @default {5000}
    */
@@ -88,8 +91,8 @@ export interface SubscriptionEvents extends Readonly<Record<string, Event>> {
 /** How to subscribe. */
 export interface SubscribeOptions {
   /**
-   * Messages that may wait to be read. Past it the oldest goes, `gap` fires and `droppedCount`
-   * grows.
+   * Messages that may wait to be read, from 1 on. Past it the oldest goes, `gap` fires and
+   * `droppedCount` grows.
    *
    * @default {10000}
    */

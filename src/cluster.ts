@@ -32,8 +32,8 @@ export interface ClusterOptions {
    */
   readonly heartbeatMs?: number;
   /**
-   * After how much silence a path counts as deaf and is built anew, in ms. At least twice
-   * `heartbeatMs`, or one late heartbeat would break a healthy path.
+   * After how much silence a path counts as deaf and is built anew, in ms, up to ten minutes. At
+   * least twice `heartbeatMs`, or one late heartbeat would break a healthy path.
    *
    * @default {3000}
    */
@@ -49,15 +49,15 @@ export interface ClusterOptions {
    */
   readonly nodeTimeoutMs?: number;
   /**
-   * How long a subscription waits until every connected node knows of it, in ms. What has not
-   * answered by then is reported as missing.
+   * How long a subscription waits until every connected node knows of it, in ms, up to ten
+   * minutes. What has not answered by then is reported as missing.
    *
    * @default {5000}
    */
   readonly confirmTimeoutMs?: number;
   /**
-   * How long this node goes on receiving a channel after its last subscriber left, in ms, so
-   * that a page reload costs the other nodes nothing.
+   * How long this node goes on receiving a channel after its last subscriber left, in ms, up to
+   * ten minutes, so that a page reload costs the other nodes nothing.
    *
    * @default {5000}
    */

@@ -31,7 +31,7 @@ export interface MeshOptions {
    * @default {[]}
    */
   readonly peers?: readonly string[] | undefined;
-  /** What all nodes of the cluster know and nobody else does. Long and random. */
+  /** What all nodes of the cluster know and nobody else does: long and random. Never empty. */
   readonly secret?: string | undefined;
   /**
    * Listens on other addresses than this machine's own without a secret: whoever reaches the
@@ -41,7 +41,7 @@ export interface MeshOptions {
    */
   readonly insecure?: boolean | undefined;
   /**
-   * The cluster's name. Nodes of different clusters refuse each other.
+   * The cluster's name, of at most 255 characters. Nodes of different clusters refuse each other.
    *
    * @default {"chorus"}
    */
@@ -49,49 +49,51 @@ export interface MeshOptions {
   /** Encrypts links with TLS: `cert` and `key` are needed, as every node listens. */
   readonly tls?: TcpTls | undefined;
   /**
-   * How long a handshake may take, in ms. Lower frees what strangers hold sooner; higher suits
+   * How long a handshake may take, in ms. 10 ms to an hour. Lower frees what strangers hold sooner; higher suits
    * slow networks.
    *
    * @default {3000}
    */
   readonly handshakeTimeoutMs?: Millis | undefined;
   /**
-   * How long a connection may take to open, in ms. Lower finds an unreachable node sooner.
+   * How long a connection may take to open, in ms. 10 ms to an hour. Lower finds an unreachable node sooner.
    *
    * @default {3000}
    */
   readonly connectTimeoutMs?: Millis | undefined;
   /**
-   * The shortest pause before an address that failed is dialled again, in ms. It doubles with
-   * each failure, and chance spreads it.
+   * The shortest pause before an address that failed is dialled again, in ms. 1 ms to an hour. It
+   * doubles with each failure, and chance spreads it.
    *
    * @default {100}
    */
   readonly reconnectMinMs?: Millis | undefined;
   /**
-   * The longest pause before an address that failed is dialled again, in ms. Lower finds a
-   * returning node sooner and costs connection attempts.
+   * The longest pause before an address that failed is dialled again, in ms: at least
+   * `reconnectMinMs`, up to an hour. Lower finds a returning node sooner and costs connection
+   * attempts.
    *
    * @default {5000}
    */
   readonly reconnectMaxMs?: Millis | undefined;
   /**
-   * How often names among `peers` are looked up again, in ms. Lower finds new nodes behind a name
-   * sooner and costs queries.
+   * How often names among `peers` are looked up again, in ms. A second to an hour. Lower finds new
+   * nodes behind a name sooner and costs queries.
    *
    * @default {30000}
    */
   readonly resolveIntervalMs?: Millis | undefined;
   /**
-   * After how much silence a link is closed and built anew, in ms. Lower finds a dead link
-   * sooner; too low ends links that are merely slow.
+   * After how much silence a link is closed and built anew, in ms: at least 6,000, as an idle link
+   * speaks every 3 s, up to an hour. Lower finds a dead link sooner, and ends those that are merely
+   * slow.
    *
    * @default {10000}
    */
   readonly linkSilenceMs?: Millis | undefined;
   /**
    * How many bytes may wait for one peer: at least one frame of the largest size, 16 MiB, or what
-   * is in it could never be sent. Past it messages to that peer are dropped, to be repeated from
+   * is in it could never be sent, up to 4 GiB. Past it messages to that peer are dropped, to be repeated from
    * the log later. Higher rides out longer stalls and costs memory.
    *
    * @default {67108864}

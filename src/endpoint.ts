@@ -249,8 +249,10 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
       presence: this.#options.presence && presenceCoreOf(this.#options.presence),
       sessionSettings: this.#sessionSettings,
       soil: (client) => this.#soil(client),
-      authorize: (client, { action, channel }) =>
-        this.#options.authorize?.(action, channel, client.identity) ?? true,
+      authorize: (client, { action, channel }) => {
+        const { authorize } = this.#options;
+        return authorize === undefined || authorize(action, channel, client.identity);
+      },
       authenticate: (client, token) => this.#authenticateToken(client, token),
       limited: (count) => void (this.#rateLimited += count),
       closed: (client, code) => this.#onClosed(client, code),
@@ -280,28 +282,25 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
     authenticate: (request: ClientRequest) => unknown,
   ): Promise<Admission> {
     try {
-      return this.#letIn(await authenticate(request));
+      const identity = await authenticate(request);
+      if (isIdentity(identity)) return this.#letIn(identity);
     } catch (error) {
       this.#report(error);
-      return this.#letIn(false);
     }
-  }
-
-  #letIn(identity: unknown): Admission {
-    if (this.#isStopping) return { status: 503, reason: STOPPED };
-    if (identity !== false) return { accept: (socket) => this.#open(socket, identity) };
     this.#refused++;
     return { status: 401, reason: "Unauthorized" };
   }
 
+  #letIn(identity: unknown): Admission {
+    if (this.#isStopping) return { status: 503, reason: STOPPED };
+    return { accept: (socket) => this.#open(socket, identity) };
+  }
+
   async #authenticateToken(client: Client, token: string): Promise<boolean> {
     const identity = await this.#options.authenticateToken?.(token, client.identity);
-    if (identity === false) {
-      this.#refused++;
-      return false;
-    }
-    client.identity = identity;
-    return true;
+    if (isIdentity(identity)) client.identity = identity;
+    else this.#refused++;
+    return isIdentity(identity);
   }
 
   #open(socket: ClientSocket, identity: unknown): ClientHandler {
@@ -379,6 +378,11 @@ export class Endpoint extends TypedEventTarget<EndpointEvents> implements AsyncD
     this.#bunUpgrades ??= new BunUpgrades(this.#edgeSettings, (request) => this.#admit(request));
     return this.#bunUpgrades;
   }
+}
+
+// A hook that comes to its end without a word has not said who it is.
+function isIdentity(identity: unknown): boolean {
+  return identity !== false && identity !== undefined && identity !== null;
 }
 
 function ignore(): void {}

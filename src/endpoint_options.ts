@@ -30,7 +30,7 @@ export interface EndpointOptions {
   readonly presence?: Presence;
   /**
    * Tells who a client is, from its upgrade request. What it returns is the client's identity;
-   * `false` refuses the client with 401.
+   * `false`, `null` or nothing refuses the client with 401.
    *
    * @default {everybody is let in, with the identity `undefined`}
    */
@@ -38,11 +38,13 @@ export interface EndpointOptions {
   /**
    * Tells who a client is, from the token in its `hello`, for clients that cannot set a header.
    * With it, every client must send one before anything else. What it returns takes the place
-   * of the identity; `false` refuses the client and closes its connection with 4401.
+   * of the identity; `false`, `null` or nothing refuses the client and closes its connection
+   * with 4401.
    */
   readonly authenticateToken?: (token: string, identity: unknown) => unknown;
   /**
-   * Tells whether a client may do something. `channel` is `undefined` for a broadcast.
+   * Tells whether a client may do something: only `true` allows it. `channel` is `undefined` for a
+   * broadcast.
    *
    * @default {everything but broadcasts is allowed}
    */

@@ -127,3 +127,24 @@ test("stop() does not wait for an application that never decides", async () => {
   await server.stop();
   await refused;
 });
+
+test("a hook that comes to its end without a word lets nobody in and allows nothing", async () => {
+  const channels = new Channels();
+  for (const silence of [undefined, null, Promise.resolve(undefined)]) {
+    const gate = await serve({ port: 0, channels, authenticate: () => silence });
+    await rejects(RawClient.connect({ port: gate.port }), { status: 401 });
+    await gate.stop();
+
+    const doubter = await serve({ port: 0, channels, authorize: () => silence as never });
+    const client = await TestClient.connect(doubter);
+    strictEqual((await client.request({ type: "subscribe", channel: "a" })).code, "forbidden");
+    await doubter.stop();
+
+    const teller = await serve({ port: 0, channels, authenticateToken: () => silence });
+    const guest = await RawClient.connect(teller);
+    guest.text('{"type":"hello","token":"any"}');
+    strictEqual((await guest.closed).code, 4401);
+    deepStrictEqual([gate.stats().refused, teller.stats().refused], [1, 1]);
+    await teller.stop();
+  }
+});

@@ -7,8 +7,6 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
-import { extname, join, normalize } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import {
@@ -23,6 +21,7 @@ import {
   serve,
   type Server,
 } from "../mod.ts";
+import { readPageFile } from "./page_file.ts";
 
 const HELP = `One Chorus node.
 
@@ -232,24 +231,10 @@ function describe({ cluster, channels, presence, server }: Answerable): unknown 
   };
 }
 
-const CONTENT_TYPES: Readonly<Record<string, string>> = {
-  ".html": "text/html; charset=utf-8",
-  ".css": "text/css; charset=utf-8",
-  ".js": "text/javascript; charset=utf-8",
-  ".svg": "image/svg+xml",
-};
-
 async function serveFile(folder: string, pathname: string): Promise<Response> {
-  const path = normalize(pathname === "/" ? "/index.html" : decodeURIComponent(pathname));
-  const contentType = CONTENT_TYPES[extname(path)];
-  if (contentType === undefined || path.includes("..")) return notFound();
-  try {
-    const body = await readFile(join(folder, path));
-    return new Response(new Uint8Array(body), { headers: { "content-type": contentType } });
-  } catch {
-    // A file that cannot be read is not there for a visitor, whatever the reason.
-    return notFound();
-  }
+  const file = await readPageFile(folder, pathname);
+  if (file === undefined) return notFound();
+  return new Response(file.body, { headers: { "content-type": file.contentType } });
 }
 
 function notFound(): Response {

@@ -31,7 +31,7 @@ export async function readPageFile(
   pathname: string,
 ): Promise<PageFile | undefined> {
   const name = pathname === "/" ? "index.html" : pathname.slice(1);
-  const contentType = CONTENT_TYPES[/^[a-z0-9_]+\.([a-z]+)$/.exec(name)?.[1] ?? ""];
+  const contentType = CONTENT_TYPES[/^[\w-]+\.([a-z]+)$/.exec(name)?.[1] ?? ""];
   if (contentType === undefined) return undefined;
   try {
     return { body: new Uint8Array(await readFile(`${folder}/${name}`)), contentType };

@@ -12,7 +12,7 @@ export type RouterOutput =
     readonly to: NodeId | undefined;
     readonly envelope: EncodableEnvelope;
   }
-  /** A node's whole interest is known. */
+  /** A node's whole interest is known here, and this node's there: messages flow both ways. */
   | { readonly kind: "synced"; readonly node: NodeId }
   /** A node's stream in a channel stands at `seq`: follow it from there, or find what is missing. */
   | {
@@ -38,6 +38,8 @@ interface Peer {
   channels: Set<string>;
   version: number;
   isSynced: boolean;
+  /** Whether it knows all that this node wanted when they met. */
+  isKnowing: boolean;
   /** A whole interest that is still coming in, piece by piece. */
   assembling: { readonly version: number; nextPiece: number; channels: Set<string> } | undefined;
   /** The version of this node's interest that it has acknowledged without a hole. */
@@ -295,6 +297,10 @@ export class Router {
     }
     const added = this.#additions.get(ack.version);
     peer.acknowledged = ack.version;
+    if (ack.isAll && !peer.isKnowing) {
+      peer.isKnowing = true;
+      if (peer.isSynced) this.#outputs.push({ kind: "synced", node });
+    }
     this.#forgetAdditions();
     if (ack.isAll) this.#confirmAll();
     else for (const channel of added ?? []) this.#confirm(channel);
@@ -393,7 +399,7 @@ export class Router {
     peer.version = whole.version;
     if (peer.isSynced) return;
     peer.isSynced = true;
-    this.#outputs.push({ kind: "synced", node });
+    if (peer.isKnowing) this.#outputs.push({ kind: "synced", node });
   }
 
   #gain(node: NodeId, peer: Peer, channel: string): void {
@@ -474,6 +480,7 @@ function createPeer(now: Millis): Peer {
     channels: new Set(),
     version: 0,
     isSynced: false,
+    isKnowing: false,
     assembling: undefined,
     acknowledged: 0,
     due: { version: 0, since: now },

@@ -351,12 +351,24 @@ test("P3: a peer is interested in what it told, and in nothing that it took back
   const crossing = new Crossing({ peers: "bc" });
   deepStrictEqual(crossing.learns("b", 3, ["x", "y"]), ["x", "y"]);
   deepStrictEqual(crossing.learns("c", 1, ["y"]), ["y"]);
-  deepStrictEqual(crossing.decided(), ["synced b~1", "synced c~1"]);
   deepStrictEqual(crossing.hears("b", 4, ["z"], ["x"]), ["z"]);
   deepStrictEqual(["x", "y", "z"].map((name) => crossing.interested(name)), ["", "bc", "b"]);
   strictEqual(crossing.router.isInterested("b~1", "x"), false);
   crossing.router.forget("b~1");
   deepStrictEqual(["x", "y", "z"].map((name) => crossing.interested(name)), ["", "c", ""]);
+});
+
+test("P9: a peer counts once when both know what the other wants, whichever comes first", () => {
+  const crossing = new Crossing({ peers: "bc" });
+  crossing.learns("b", 1, ["x"]);
+  crossing.isWhollyKnownTo("c", 0);
+  deepStrictEqual(crossing.decided(), []);
+  crossing.isWhollyKnownTo("b", 0);
+  crossing.learns("c", 1, []);
+  deepStrictEqual(crossing.decided(), ["synced b~1", "synced c~1"]);
+  crossing.router.greet("b~1", 0);
+  crossing.isWhollyKnownTo("b", 0).learns("b", 2, ["x"]);
+  deepStrictEqual(crossing.decided().filter((line) => line.startsWith("synced")), []);
 });
 
 test("a change is applied once, and never before the whole is known", () => {

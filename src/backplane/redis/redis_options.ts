@@ -36,7 +36,7 @@ export interface RedisOptions {
    */
   readonly host?: string | undefined;
   /**
-   * The server's port.
+   * The server's port. 1 to 65,535.
    *
    * @default {6379}
    */
@@ -51,7 +51,7 @@ export interface RedisOptions {
   readonly tls?: boolean | TcpTls | undefined;
   /**
    * Accepted because addresses often carry one. Channels belong to no database, so it changes
-   * nothing; a Redis Cluster has only 0.
+   * nothing; a Redis Cluster has only 0. At most 1,000,000.
    *
    * @default {0}
    */
@@ -73,28 +73,29 @@ export interface RedisOptions {
    */
   readonly channel?: string | undefined;
   /**
-   * How long a connection may take to open, in ms. Lower finds an unreachable server sooner.
+   * How long a connection may take to open, in ms. 10 to 3,600,000. Lower finds an unreachable
+   * server sooner.
    *
    * @default {3000}
    */
   readonly connectTimeoutMs?: Millis | undefined;
   /**
-   * The shortest pause before a lost connection is tried again, in ms. It doubles with each
-   * failure, and chance spreads it.
+   * The shortest pause before a lost connection is tried again, in ms. 1 to 3,600,000. It doubles
+   * with each failure, and chance spreads it.
    *
    * @default {100}
    */
   readonly reconnectMinMs?: Millis | undefined;
   /**
-   * The longest pause before a lost connection is tried again, in ms. Well below the cluster's
-   * `nodeTimeoutMs`: after a break of the server, who is not back by then counts as down.
+   * The longest pause before a lost connection is tried again, in ms. `reconnectMinMs` to
+   * 3,600,000, and well below the cluster's `nodeTimeoutMs`: after a break of the server, who is not back by then counts as down.
    *
    * @default {2000}
    */
   readonly reconnectMaxMs?: Millis | undefined;
   /**
-   * How many bytes may wait for the server: at least what the largest messages take, 16 MiB, or they
-   * could never be sent. Past it messages are dropped, to be repeated from the log later. Higher
+   * How many bytes may wait for the server. At least what the largest messages take, 16 MiB, or they
+   * could never be sent; at most 4 GiB. Past it messages are dropped, to be repeated from the log later. Higher
    * rides out longer stalls and costs memory.
    *
    * @default {67108864}

@@ -223,6 +223,7 @@ function requireOnce(options: RedisOptions, url: RedisUrl | undefined): void {
     [isCluster(cluster) && options.path !== undefined, `"path"`, `"cluster"`],
     [url?.username !== undefined && options.username !== undefined, `"username"`, `one in "url"`],
     [url?.password !== undefined && options.password !== undefined, `"password"`, `one in "url"`],
+    [url?.database !== undefined && options.database !== undefined, `"database"`, `one in "url"`],
     [url?.isTls === true && options.tls === false, `"tls" as false`, `a "url" of rediss:`],
   ];
   for (const [isClash, one, other] of clashes) {

@@ -78,6 +78,7 @@ const REFUSED: readonly (readonly [options: object, says: RegExp])[] = [
   [{ path: "/r", port: 1 }, /"port" cannot go with "path"/],
   [{ path: "/r", cluster: true }, /"path" cannot go with "cluster"/],
   [{ url: "redis://me:p@r", password: "q" }, /"password" cannot go with one in "url"/],
+  [{ url: "redis://r/1", database: 2 }, /"database" cannot go with one in "url"/],
   [{ url: "rediss://r", tls: false }, /"tls" as false cannot go with/],
   [{ host: "r", cluster: ["a:1"] }, /"host" cannot go with a list as "cluster"/],
   [{ sentinels: { name: "m", nodes: ["a:1"] }, cluster: true }, /"cluster" cannot go with "sent/],

@@ -39,11 +39,14 @@ export function checkConvergence(world: World, isLossy: boolean): void {
   }
 }
 
-/** A mesh has one connection with each other node, and no more. */
+// A node that is its own seed dials itself now and then, and has both ends of that for a moment.
+const SELF_DIALLED = 2;
+
+/** A mesh has one link with each other node, and no connection beside them. */
 function checkLinks({ id, paths }: Process, peers: number): string[] {
   const mesh = paths.find((path) => path instanceof MeshPath)?.stats();
   if (mesh === undefined) return [];
   const { links, connections } = mesh;
-  if (links === peers && connections === peers) return [];
+  if (links === peers && connections! <= peers + SELF_DIALLED) return [];
   return [`${id} has ${links} links and ${connections} connections with ${peers} nodes in the end`];
 }

@@ -60,21 +60,21 @@ test("P14: whoever is frozen in a handshake does not take the other side's hang-
 test("P6: what a node never had is not acknowledged by what it holds behind it", () => {
   const world = new CalmWorld({ nodeCount: 2 });
   const mend = world.cutOff(0, 1);
-  const [here, there] = [world.client(0), world.client(1)];
+  const [listener, publisher] = [world.client(0), world.client(1)];
   const [left, right] = world.machines;
   mend();
-  while (world.told(0).length === 0) world.passes(0.25);
-  deepStrictEqual(world.told(1), [], "one of them has met the other first");
-  world.network.block(left!.address, right!.address);
-  here.publish("news", 1);
+  while (world.told(1).length === 0) world.passes(0.25);
+  deepStrictEqual(world.told(0), [], "the publishing node has met the other first");
+  world.network.block(right!.address, left!.address);
+  publisher.publish("news", 1);
   world.passes(3_000);
   world.network.cut(left!.address, right!.address, false);
-  world.network.unblock(left!.address, right!.address);
+  world.network.unblock(right!.address, left!.address);
   // Before the first one is given up.
   world.passes(1_500);
-  here.publish("news", 1);
+  publisher.publish("news", 1);
   world.passes(10_000);
-  deepStrictEqual(world.got(there, "news").map(({ kind }) => kind), ["message"]);
+  deepStrictEqual(world.got(listener, "news").map(({ kind }) => kind), ["message"]);
   const answers = world.history.publications.map(({ answeredAt }) => answeredAt !== undefined);
   deepStrictEqual(answers, [false, true]);
   deepStrictEqual(world.faultsOfDelivery(), []);

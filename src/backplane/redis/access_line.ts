@@ -1,4 +1,5 @@
 import { RedisError } from "../../errors.ts";
+import { formatAddress } from "../../runtime/tcp_address.ts";
 import type { RedisSettings } from "./redis_options.ts";
 
 /** What the backplane does, in the words of an access list. */
@@ -34,14 +35,23 @@ export function explain(error: Error, settings: RedisSettings): Error {
 }
 
 function adviceFor(error: RedisError, settings: RedisSettings): string | undefined {
+  const isSentinel = isSentinelOf(settings, error.server);
+  const prefix = isSentinel ? "sentinels." : "";
   switch (error.code) {
     case "no_permission":
+      // What a Sentinel has to allow is no business of an access list of the servers.
+      if (isSentinel) return undefined;
       return `what this backplane needs is granted by: ${accessLine(settings)}`;
     case "auth_failed":
-      return `check "username" and "password"`;
+      return `check "${prefix}username" and "${prefix}password"`;
     case "auth_required":
-      return `set "password", and "username" if the server has users`;
+      return `set "${prefix}password", and "${prefix}username" if the server has users`;
     default:
       return undefined;
   }
+}
+
+function isSentinelOf({ topology }: RedisSettings, server: string | undefined): boolean {
+  if (topology.kind !== "sentinel") return false;
+  return topology.nodes.some((node) => formatAddress(node) === server);
 }

@@ -1,4 +1,4 @@
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { accessLine, explain } from "../../../src/backplane/redis/access_line.ts";
 import { resolveRedisOptions } from "../../../src/backplane/redis/redis_options.ts";
@@ -35,4 +35,18 @@ test("an error that is explained stays what it is, and tells what to do", () => 
   );
   const other = new RedisError("loading", "Cannot PUBLISH");
   strictEqual(explain(other, SINGLE), other);
+});
+
+test("what a Sentinel refuses is told with the options that are for it", () => {
+  const sentinels = { name: "mymaster", nodes: ["a:26379"] };
+  const settings = resolveRedisOptions({ ...ACCESS, sentinels });
+  const told = (code: RedisError["code"], server: string): string => {
+    return explain(new RedisError(code, "No", { server }), settings).message;
+  };
+  deepStrictEqual([told("auth_failed", "a:26379"), told("auth_failed", "a:6379")], [
+    'No; check "sentinels.username" and "sentinels.password"',
+    'No; check "username" and "password"',
+  ]);
+  match(told("auth_required", "a:26379"), /set "sentinels\.password"/);
+  strictEqual(told("no_permission", "a:26379"), "No");
 });

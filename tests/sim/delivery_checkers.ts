@@ -14,6 +14,9 @@ export interface DeliveryTerms {
   readonly endedAt: Millis;
 }
 
+// The longest that a message and the word of a loss take to their nodes and clients.
+const UNDER_WAY_MS = 300;
+
 type Streams = Map<string, Publication[]>;
 
 /** Returns what broke P1, P2, P4 or P6, as sentences. */
@@ -106,7 +109,8 @@ function checkGaps(history: History, stay: Stay, terms: DeliveryTerms): string[]
     const next = ({ sentAt }: LostRow): Millis => sentAt.find((lostAt) => lostAt > at) ?? Infinity;
     const told = untold.sort((left, right) => next(left) - next(right))[0];
     if (told === undefined) return [`${of(stay)} has a gap at ${at.toFixed(0)} for no loss`];
-    told.toldAt = at;
+    // What was under way to its own node then is told of by another.
+    told.toldAt = at - UNDER_WAY_MS;
     return [];
   });
 }

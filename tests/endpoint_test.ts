@@ -9,6 +9,15 @@ import { RawClient } from "./support/raw_client.ts";
 
 const LOOPBACK = { port: 0, hostname: "127.0.0.1" };
 
+test("an endpoint alone subscribes to no channel", async () => {
+  const channels = new Channels();
+  const endpoint = new Endpoint({ channels });
+  await channels.broadcast("to nobody");
+  strictEqual(channels.stats().channels, 0);
+  await endpoint.stop();
+  strictEqual(channels.stats().channels, 0);
+});
+
 test("an endpoint that was stopped does not listen", async () => {
   const endpoint = new Endpoint({ channels: new Channels() });
   await endpoint.stop();

@@ -1,6 +1,6 @@
 import { Batch } from "../core/batch.ts";
 import type { Machine, Millis, Wake } from "../core/machine.ts";
-import type { Message, Payload } from "../core/message.ts";
+import { BROADCAST_CHANNEL, type Message, type Payload } from "../core/message.ts";
 import type { NodeId, Position, Positions } from "../core/node.ts";
 import { Log, type LogRead, type LogSettings } from "./log.ts";
 
@@ -124,9 +124,11 @@ export class Hub<Subscriber> implements Machine<HubInput<Subscriber>, HubOutput<
     return this.#seq;
   }
 
-  /** Channels that somebody subscribes to. */
+  /** Channels that somebody subscribes to. Broadcasts, which everybody hears, are none. */
   get channelCount(): number {
-    return this.#channels.size - this.#dirty.filter(isUnwanted).length;
+    const broadcasts = this.#channels.get(BROADCAST_CHANNEL);
+    const hidden = broadcasts === undefined || isUnwanted(broadcasts) ? 0 : 1;
+    return this.#channels.size - hidden - this.#dirty.filter(isUnwanted).length;
   }
 
   /** Under which name messages are published from now on. Only before the first message. */

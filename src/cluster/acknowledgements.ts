@@ -1,6 +1,7 @@
 import { Batch } from "../core/batch.ts";
 import type { Millis } from "../core/machine.ts";
 import type { NodeId } from "../core/node.ts";
+import { ACKNOWLEDGEMENTS_MAX } from "./settings.ts";
 
 /** What became of a message whose publisher wants to know. */
 export interface Acknowledged {
@@ -26,10 +27,16 @@ export class Acknowledgements {
   readonly #channels = new Map<string, Pending[]>();
   readonly #outputs = new Batch<Acknowledged>();
   #count = 0;
+  #refusedCount = 0;
 
   /** Messages that wait for an acknowledgement. */
   get count(): number {
     return this.#count;
+  }
+
+  /** Messages that nobody waited for, as too many were waited for already. */
+  get refusedCount(): number {
+    return this.#refusedCount;
   }
 
   /** Returns and forgets what was settled, oldest first. */
@@ -55,6 +62,10 @@ export class Acknowledgements {
     const { ticket, seq, giveUpAt } = wait;
     const pending = { ticket, seq, giveUpAt, nodes: [], awaited: new Set(wait.nodes), missing: [] };
     if (pending.awaited.size === 0) return this.#settle(pending);
+    if (this.#count >= ACKNOWLEDGEMENTS_MAX) {
+      this.#refusedCount++;
+      return this.#settle({ ...pending, missing: [...wait.nodes] });
+    }
     const others = this.#channels.get(channel);
     if (others === undefined) this.#channels.set(channel, [pending]);
     else others.push(pending);

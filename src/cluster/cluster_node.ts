@@ -121,6 +121,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
       interestChannels: this.#router.channelCount,
       confirmTimeouts: this.#router.confirmTimeouts,
       acknowledgementsPending: this.#acknowledgements.count,
+      acknowledgementsRefused: this.#acknowledgements.refusedCount,
       pathsRebuilt: this.#rebuilt,
       stalledMs: this.#membership.stalledMs,
     };

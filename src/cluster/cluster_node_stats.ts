@@ -28,6 +28,8 @@ export interface ClusterNodeStats {
   readonly confirmTimeouts: number;
   /** Messages that wait for acknowledgements. */
   readonly acknowledgementsPending: number;
+  /** Messages whose nodes were all told as missing, as 100,000 waited for acknowledgements already. */
+  readonly acknowledgementsRefused: number;
   /** Paths built anew because they were deaf. */
   readonly pathsRebuilt: number;
   /** Time in which this node did not run, in ms. */

@@ -46,3 +46,6 @@ export const HEARTBEAT_HEADS_MAX = 10_000;
 
 /** Channels whose newest seq a node remembers for the others. */
 export const HEADS_MAX = 200_000;
+
+/** Messages that wait for acknowledgements: what a busy node publishes while a peer stands still. */
+export const ACKNOWLEDGEMENTS_MAX = 100_000;

@@ -1,6 +1,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { Acknowledgements } from "../../src/cluster/acknowledgements.ts";
+import { ACKNOWLEDGEMENTS_MAX } from "../../src/cluster/settings.ts";
 
 /** Waits for nodes by their letters, and tells what was settled in short lines. */
 class Desk {
@@ -111,4 +112,17 @@ test("the nodes that a message waits for are those of the moment when it was pub
   desk.acknowledgements.expect("c", { ticket: "t", seq: 1, nodes, giveUpAt: 100 });
   nodes.add("y");
   deepStrictEqual(desk.hears("x", 1).settled(), ["t held x missing "]);
+});
+
+test("P10: past its bound a message is not waited for, and its nodes are told as missing", () => {
+  const desk = new Desk();
+  for (let seq = 1; seq <= ACKNOWLEDGEMENTS_MAX; seq++) desk.expects(`${seq}`, seq, "xy");
+  deepStrictEqual(desk.settled(), []);
+  const last = ACKNOWLEDGEMENTS_MAX + 1;
+  deepStrictEqual(desk.expects("last", last, "xy").settled(), ["last held  missing xy"]);
+  strictEqual(desk.acknowledgements.refusedCount, 1);
+  strictEqual(desk.acknowledgements.count, ACKNOWLEDGEMENTS_MAX);
+  desk.hears("x", 1).hears("y", 1);
+  deepStrictEqual(desk.settled(), ["1 held xy missing "]);
+  deepStrictEqual(desk.expects("last", last, "x").settled(), []);
 });

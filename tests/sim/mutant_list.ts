@@ -60,6 +60,16 @@ export const MUTANTS: readonly Mutant[] = [
     seeds: 50,
   },
   {
+    name: "a gap is told twice",
+    promise: "P4",
+    file: REPAIR,
+    search: "if (stream.owed <= stream.last) stream.owed = 0;\n",
+    replacement: "if (stream.owed <= stream.last) stream.owed = 0;\n" +
+      '    this.#outputs.push({ kind: "gap", channel, node });\n',
+    seeds: 20,
+  },
+
+  {
     name: "a subscription is confirmed before the others know",
     promise: "P2",
     file: ROUTER,

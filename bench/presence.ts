@@ -87,6 +87,8 @@ async function measure(
   figures["bytes a join, one at a time"] = await joinOneByOne(nodes, channels);
   const { joinsPerSecond, bytesPerJoin } = await joinEverywhere(nodes, atOnce, { channels });
   figures["bytes a join, many at once"] = bytesPerJoin;
+  // Where a machine is so busy that links break, what was missed is told again.
+  figures["questions for what was missed"] = await questions(nodes);
   figures["joins a second, until all nodes agree"] = joinsPerSecond;
   const after = await memoryOf(nodes);
   figures["resident bytes a member"] = Math.max(
@@ -188,6 +190,11 @@ async function joinOneByOne(nodes: readonly BenchNode[], channels: number): Prom
   await expectEntries(nodes, entries! + ONE_BY_ONE);
   const { bytesOut: after } = await node!.order("stats");
   return ((after! - bytesOut!) / (NODES - 1) - nameBytes!) / ONE_BY_ONE;
+}
+
+async function questions(nodes: readonly BenchNode[]): Promise<number> {
+  const asked = await Promise.all(nodes.map(async (node) => (await node.order("stats")).asked!));
+  return asked.reduce((total, count) => total + count, 0);
 }
 
 /** What a second costs in which nobody says anything. */

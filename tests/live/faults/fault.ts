@@ -29,6 +29,8 @@ export interface Scene {
   readonly holdMs: number;
   /** Clients that the fault touches, to be filled by it. */
   readonly touchedClients: string[];
+  /** Writes down that the fault begins only now. */
+  begun(): void;
   /** Connects new clients to a node, and waits until they are there. */
   populate(member: Member): Promise<void>;
   /** Writes down how long after the beginning all nodes knew of the fault. */

@@ -227,6 +227,7 @@ class Course {
       nodeTimeoutMs: options.nodeTimeoutMs,
       holdMs,
       touchedClients: this.#touchedClients,
+      begun: () => this.#startedAt = performance.now(),
       noticed: () => this.#noticedMs = performance.now() - this.#startedAt,
       over: () => this.#endedAt = performance.now(),
     });

@@ -105,6 +105,7 @@ async function partition(scene: Scene, { block, split }: Partition): Promise<voi
   const healAt = performance.now() + holdMs;
   const [ones, others] = split.map((names) => names.map((name) => cluster.member(name)));
   block(network!);
+  scene.begun();
   await Promise.all(bothWays(ones!, others!).map(([one, other]) => allLost(cluster, one, other)));
   scene.noticed();
   await pass(healAt - performance.now());

@@ -20,6 +20,7 @@ export const REDIS_FAULTS: readonly Fault[] = [
       const healAt = performance.now() + holdMs;
       network!.block(2, hub);
       network!.block(hub, 2);
+      scene.begun();
       await cluster.lost(cutOff.life, cluster.others(cutOff), "timed_out");
       scene.noticed();
       await pass(healAt - performance.now());

@@ -1,6 +1,6 @@
 import { ByteWriter } from "../core/byte_writer.ts";
 import { type Machine, type Millis, NO_OUTPUTS } from "../core/machine.ts";
-import type { NodeId } from "../core/node.ts";
+import { type NodeId, nodeName } from "../core/node.ts";
 import {
   decodePresence,
   encodePresence,
@@ -18,6 +18,12 @@ import {
 import { PresencePeer } from "./presence_peer.ts";
 import { Roster } from "./presence_roster.ts";
 import { PresenceWatchers } from "./presence_watchers.ts";
+
+/**
+ * How long the members of a node wait for those of another of its name to go: a little more than
+ * it takes, by default, to know that a node is down. Longer than that, both of them live.
+ */
+const SUCCESSION_MS = 6_000;
 
 /**
  * Who is online, as one node among others knows it.
@@ -130,16 +136,16 @@ export class PresenceNode<Watcher>
       case "received":
         return this.#receive(input.node, input.body, now);
       case "peer_up":
-        return this.#meet(input.node);
+        return this.#meet(input.node, now);
       case "peer_down":
-        return this.#lose(input.node, input.hasLeft);
+        return this.#lose(input.node, input.hasLeft, now);
       case "farewell":
         return this.#sayFarewell(input.lingerMs);
       case "stop":
         this.#sayFarewell(input.lingerMs);
         return this.#sayGoodbye();
       case "detach":
-        for (const node of [...this.#peers.keys()]) this.#lose(node, false);
+        for (const node of [...this.#peers.keys()]) this.#lose(node, false, now);
         for (const copy of this.#orphans.values()) copy.clear();
         return this.#orphans.clear();
       case "wake":
@@ -184,25 +190,39 @@ export class PresenceNode<Watcher>
     return undefined;
   }
 
-  #meet(node: NodeId): void {
+  #meet(node: NodeId, now: Millis): void {
     if (!this.#peers.has(node)) {
       // Whatever else it left behind, it will say so itself.
       const copy = this.#orphans.get(node) ?? new PresenceCopy(node, this.#roster);
       this.#orphans.delete(node);
-      this.#peers.set(node, new PresencePeer(copy));
+      const peer = new PresencePeer(copy);
+      if (this.#hasPredecessor(node)) peer.hold(now + SUCCESSION_MS);
+      this.#peers.set(node, peer);
     }
     this.#tell();
     // It may have missed anything, and asks if it has.
     this.#send(node, { kind: "digest", ...this.#log.digest });
   }
 
-  #lose(node: NodeId, hasLeft: boolean): void {
+  // A node that was restarted may be here before it is known to have died. Where several have its
+  // name, this one among them or not, the name tells nothing.
+  #hasPredecessor(node: NodeId): boolean {
+    const name = nodeName(node);
+    if (name === nodeName(this.#log.copy.node)) return false;
+    const namesakes = [...this.#peers].filter(([other]) => nodeName(other) === name);
+    return namesakes.length === 1 && namesakes[0]![1].copy.size > 0;
+  }
+
+  #lose(node: NodeId, hasLeft: boolean, now: Millis): void {
     const copy = this.#peers.get(node)?.copy;
     if (copy === undefined) return;
     this.#peers.delete(node);
-    if (!hasLeft) return copy.clear();
-    copy.purge();
+    if (hasLeft) copy.purge();
+    else copy.clear();
     if (copy.size > 0) this.#orphans.set(node, copy);
+    for (const [other, peer] of this.#peers) {
+      if (nodeName(other) === nodeName(node)) this.#ask(other, peer.release(now));
+    }
   }
 
   // The connections may well be there still, so that here nothing changes.
@@ -235,6 +255,8 @@ export class PresenceNode<Watcher>
   }
 
   #accept(node: NodeId, peer: PresencePeer, body: PresenceBody, now: Millis): void {
+    // It is asked for all of it once its predecessor is gone.
+    if (peer.isHeld && body.kind !== "want" && body.kind !== "goodbye") return;
     switch (body.kind) {
       case "delta":
         return this.#ask(node, peer.delta(body, now));
@@ -243,7 +265,7 @@ export class PresenceNode<Watcher>
       case "digest":
         return this.#ask(node, peer.digest(body, now));
       case "goodbye":
-        return this.#lose(node, true);
+        return this.#lose(node, true, now);
       case "want":
         if (peer.isNewQuestion(body, now)) this.#answer(node, body, now);
     }

@@ -39,6 +39,7 @@ export class PresencePeer {
   /** The first slot of the next piece, while the whole is being assembled. */
   #nextSlot: number | undefined;
   #askedAt: Millis | undefined;
+  #heldUntil: Millis | undefined;
   #answered: { readonly want: WantBody; readonly at: Millis } | undefined;
 
   /** Starts with a copy, which is empty if the node is new. */
@@ -46,14 +47,32 @@ export class PresencePeer {
     this.copy = copy;
   }
 
-  /** When to ask again. */
+  /** When to ask again, or for the first time. */
   get deadline(): Millis | undefined {
+    if (this.#heldUntil !== undefined) return this.#heldUntil;
     return this.#askedAt === undefined ? undefined : this.#askedAt + ASK_AGAIN_MS;
   }
 
   /** Whether something is known to be missing. */
   get isBehind(): boolean {
     return this.#nextSlot !== undefined || this.copy.version < this.#target;
+  }
+
+  /** Whether what the node tells does not count yet. */
+  get isHeld(): boolean {
+    return this.#heldUntil !== undefined;
+  }
+
+  /** What the node tells does not count until then, or until it is released. */
+  hold(until: Millis): void {
+    this.#heldUntil = until;
+  }
+
+  /** From now on it counts. Returns what to ask it, if it was held. */
+  release(now: Millis): WantBody | undefined {
+    if (this.#heldUntil === undefined) return undefined;
+    this.#heldUntil = undefined;
+    return this.#ask(now);
   }
 
   /** The node told where it stands. Returns what to ask it, if anything. */
@@ -100,6 +119,9 @@ export class PresencePeer {
 
   /** Asks again what was not answered in time. */
   wake(now: Millis): WantBody | undefined {
+    if (this.#heldUntil !== undefined) {
+      return now < this.#heldUntil ? undefined : this.release(now);
+    }
     if (this.#askedAt === undefined || now < this.#askedAt + ASK_AGAIN_MS) return undefined;
     if (this.isBehind) return this.#ask(now);
     this.#askedAt = undefined;

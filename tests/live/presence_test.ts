@@ -124,6 +124,35 @@ for (const [link, skip] of LINKS) {
   );
 }
 
+for (const [link, skip] of LINKS) {
+  test(
+    `P8: over ${link}, a killed node's members are gone before its successor's show`,
+    { skip },
+    async () => {
+      await withNodes(link, [], async ({ nodes: [a, b, c], redis, start }) => {
+        const watchers = [await join(a, "ann"), await join(c, "cid")];
+        const bob = await join(b, "bob");
+        const changes: string[][] = watchers.map(() => []);
+        const seen = (text: string) =>
+          Promise.all(
+            watchers.map((watcher, index) =>
+              changesUntil(watcher, changes[index]!, () => changes[index]!.includes(text))
+            ),
+          );
+        await seen("+bob");
+        b.process.kill("SIGKILL");
+        const peers = [a.clusterPort, c.clusterPort];
+        const ways = redis === undefined ? { peers } : { redis: redis.url };
+        const successor = await startDemoNode(start, { name: "b", runtime: "bun", ...ways });
+        const next = await join(successor, "next");
+        await seen("+next");
+        for (const each of changes) deepStrictEqual(each.slice(-2), ["-bob", "+next"]);
+        [...watchers, bob, next].forEach((client) => client.destroy());
+      });
+    },
+  );
+}
+
 test("P8: without Redis nobody leaves, and clients are told that the roster is stale", {
   skip: skipWithoutRedis,
 }, async () => {

@@ -59,3 +59,37 @@ test("a node that missed a thousand changes gets them in one body", () => {
   }
   deepStrictEqual([world.sent["delta"]! - before, world.sent["piece"]], [1, undefined]);
 });
+
+test("P8: the members of a node's successor show once its own are gone", () => {
+  const world = new VirtualPresence();
+  const [a, b, c] = [world.add("a~1"), world.add("b~1"), world.add("c~1")];
+  a.join("room", "old");
+  world.run(5);
+  const successor = world.add("a~2");
+  successor.join("room", "new");
+  world.run(500);
+  successor.join("room", "newer");
+  world.run(500);
+  for (const node of [b, c]) deepStrictEqual(node.members("room"), ["old"]);
+  world.kill("a~1");
+  world.run(5);
+  const changes = ["+room/old", "-room/old", "+room/new", "+room/newer"];
+  for (const node of [b, c]) deepStrictEqual(node.changes, changes);
+});
+
+test("a node whose namesake stays shows its members all the same, after a while", () => {
+  const world = new VirtualPresence();
+  const [a, b] = [world.add("a~1"), world.add("b~1")];
+  a.join("room", "ann");
+  world.run(5);
+  const namesake = world.add("a~2");
+  namesake.join("room", "bob");
+  world.run(5_900);
+  deepStrictEqual(b.members("room"), ["ann"]);
+  world.run(200);
+  deepStrictEqual(b.members("room"), ["ann", "bob"]);
+  // Where several have a name, it tells nothing.
+  world.add("a~3").join("room", "cid");
+  world.run(5);
+  deepStrictEqual(b.members("room"), ["ann", "bob", "cid"]);
+});

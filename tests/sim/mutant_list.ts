@@ -189,8 +189,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "the members of a dead node stay",
     promise: "P7",
     file: PRESENCE,
-    search: "if (!hasLeft) return copy.clear();",
-    replacement: "if (!hasLeft) return;",
+    search: "    else copy.clear();\n",
+    replacement: "",
     seeds: 20,
   },
   {
@@ -270,8 +270,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "a goodbye takes those with it who may return",
     promise: "P8",
     file: PRESENCE,
-    search: "    copy.purge();\n",
-    replacement: "    copy.clear();\n",
+    search: "if (hasLeft) copy.purge();",
+    replacement: "if (hasLeft) copy.clear();",
     seeds: 100,
   },
   {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { DEFAULT_CONNECTION_SETTINGS } from "../../../src/backplane/redis/connection_settings.ts";
 import { Lane } from "../../../src/backplane/redis/lane.ts";
 import { createPrng } from "../../../src/core/prng.ts";
-import { bulk, bulks, confirmation, HELLO_REPLY } from "../../support/redis_wire.ts";
+import { bulk, bulks, commandsOf, confirmation, HELLO_REPLY } from "../../support/redis_wire.ts";
 
 const CANARY = "p:n:me";
 const LIFE = "p:l:{p:n:me}";
@@ -118,12 +118,6 @@ class Rig {
     if (this.deaf.has(connection) && wire.includes("$7\r\nmessage\r\n")) return;
     this.lane.handle({ kind: "bytes", connection, chunk: encode(wire) }, this.now);
   }
-}
-
-function commandsOf(wire: string): string[][] {
-  return wire.split(/\*\d+\r\n/).slice(1).map((command) => {
-    return command.split("\r\n").filter((_, index) => index % 2 === 1);
-  });
 }
 
 test("a lane is ready once everything is subscribed to and a canary came through", () => {

@@ -12,8 +12,8 @@ export function checkBounds(world: World): string[] {
   for (const process of world.openProcesses()) {
     const { id, channels, cluster, host } = process;
     const queued = world.network.longestQueue(host);
-    // What cannot be repeated may take as much again before the link is given up.
-    if (queued > 2 * queueBytesMax) faults.push(`${id} keeps ${queued} bytes for one peer`);
+    // What cannot be repeated may take as much again, but is little here.
+    if (queued > queueBytesMax) faults.push(`${id} keeps ${queued} bytes for one peer`);
     const { bytes } = channels.hub.log;
     if (bytes > options.log.logBytesMax) faults.push(`${id} remembers ${bytes} bytes`);
     const { messagesWaiting, holesOpen } = cluster.stats;

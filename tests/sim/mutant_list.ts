@@ -152,6 +152,22 @@ export const MUTANTS: readonly Mutant[] = [
     seeds: 20,
   },
   {
+    name: "the queue to a peer has no bound",
+    promise: "P10",
+    file: LINK,
+    search: "const waiting = this.queuedBytes + payload.byteLength;",
+    replacement: "const waiting = 0 * payload.byteLength;",
+    seeds: 50,
+  },
+  {
+    name: "what a node tells of its interest when it is back is passed over",
+    promise: "P1",
+    file: ROUTER,
+    search: "if (peer.isSynced && whole.version < peer.version) return;",
+    replacement: "if (peer.isSynced) return;",
+    seeds: 50,
+  },
+  {
     name: "a timer is left at the end",
     promise: "P11",
     file: "src/cluster_core.ts",

@@ -120,8 +120,39 @@ const CLUSTER_SETTINGS: readonly ClusterSettings[] = [
   },
 ];
 
+// Smaller than an operator may choose, but it holds the largest envelope of these runs.
+const QUEUE_BYTES = 2 * 1024 * 1024;
+
 /** Draws what one run is like. */
 export function drawOptions(chance: Chance): SimulationOptions {
+  const drawn = drawSteady(chance);
+  return chance.happens(0.02) ? flooded(drawn) : drawn;
+}
+
+// More is said than a node that stands still for a while may be owed.
+function flooded(options: SimulationOptions): SimulationOptions {
+  return {
+    ...options,
+    backplanes: "mesh",
+    nodeCount: 3,
+    clientCount: 9,
+    channels: ["c1"],
+    faultyMs: 15_000,
+    faults: ["freeze"],
+    faultPauseMs: 1_500,
+    faultMaxMs: 15_000,
+    mesh: { ...options.mesh, queueBytesMax: QUEUE_BYTES },
+    client: {
+      ...options.client,
+      publishPauseMs: 200,
+      burstMax: 100,
+      payloadBytesMax: 4_000,
+      reconnectChance: 0,
+    },
+  };
+}
+
+function drawSteady(chance: Chance): SimulationOptions {
   const backplanes = chance.pick<Backplanes>(["mesh", "mesh", "mesh", "broker", "both"]);
   const nodeCount = drawNodeCount(chance, backplanes);
   const cluster = chance.pick(CLUSTER_SETTINGS);
@@ -138,8 +169,7 @@ export function drawOptions(chance: Chance): SimulationOptions {
     restarts: chance.happens(0.8),
     cluster,
     mesh: {
-      // Smaller than an operator may choose, but it holds the largest envelope of these runs.
-      queueBytesMax: chance.pick([2 * 1024 * 1024, 64 * 1024 * 1024]),
+      queueBytesMax: chance.pick([QUEUE_BYTES, 64 * 1024 * 1024]),
       linkSilenceMs: chance.pick([6_000, 10_000]),
       reconnectMaxMs: chance.pick([1_000, 5_000]),
     },

@@ -475,3 +475,26 @@ test("presence that a cluster has let go goes on alone, and may be attached to a
   await cluster.stop();
   await b.cluster.stop();
 });
+
+test("a join that waits when presence is stopped fails, as does one after it", async () => {
+  let admit = (): void => {};
+  const presence = new Presence({ admit: () => new Promise((yes) => admit = () => yes(true)) });
+  const joining = rejects(presence.join("room", "ann"), { code: "stopped" });
+  await presence.stop();
+  admit();
+  await joining;
+  strictEqual(presence.count("room"), 0);
+});
+
+test("nodes that have the same name are told apart", async () => {
+  const a = await startNode("same");
+  const b = await startNode("same", [a]);
+  await a.presence.join("room", "ann");
+  await b.presence.join("room", "bob");
+  for (const { presence } of [a, b]) {
+    await until(presence, () => presence.count("room") === 2);
+    strictEqual(presence.connections("room", "ann")[0]?.node, a.cluster.nodeId);
+    strictEqual(presence.connections("room", "bob")[0]?.node, b.cluster.nodeId);
+  }
+  await stopAll(a, b);
+});

@@ -184,7 +184,8 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
   unsubscribe(channel: string, now: Millis): void {
     this.#awaited.delete(channel);
     this.#refused.delete(channel);
-    this.#request("UNSUBSCRIBE", this.#subscriptions.leave([channel]), now);
+    if (this.#listener.server === undefined) this.#subscriptions.forget([channel]);
+    else this.#request("UNSUBSCRIBE", this.#subscriptions.leave([channel]), now);
     this.#review();
   }
 
@@ -390,6 +391,7 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
         return this.#onSubscriptionFailed(event.channels, event.error);
       case "down":
         this.#isListening = false;
+        this.#subscriptions.disconnected();
         return this.#onDown(event.error);
       default:
         // No commands are sent over this one.
@@ -399,7 +401,6 @@ export class Lane implements Machine<DialerInput | Wake, LaneOutput> {
   #onListenerUp(now: Millis): void {
     this.#subscriptions.want([...this.#refused]);
     this.#refused.clear();
-    this.#subscriptions.disconnected();
     const channels = this.#subscriptions.wanted();
     this.#awaited.clear();
     for (const channel of channels) this.#awaited.add(channel);

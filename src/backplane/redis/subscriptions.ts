@@ -43,6 +43,11 @@ export class Subscriptions {
     });
   }
 
+  /** Leaves these channels while there is no connection, so that nothing is kept of them. */
+  forget(channels: readonly string[]): void {
+    for (const channel of channels) this.#entries.delete(channel);
+  }
+
   /** Notes that the server was asked, or told, about these channels. */
   requested(channels: readonly string[]): void {
     for (const channel of channels) this.#entries.get(channel)!.unconfirmed++;

@@ -55,3 +55,12 @@ test("a channel that the server refuses, or takes away by itself, is not wanted 
   strictEqual(ledger.confirmed("b", false), undefined);
   deepStrictEqual(ledger.wanted(), []);
 });
+
+test("what is left while there is no connection is gone at once", () => {
+  const ledger = new Subscriptions();
+  ledger.requested(ledger.want(["a", "b"]));
+  ledger.disconnected();
+  ledger.forget(["a", "never"]);
+  strictEqual(ledger.size, 1);
+  deepStrictEqual(ledger.want(["a", "b"]), ["a"]);
+});

@@ -9,7 +9,8 @@ import { MESH_ADDRESSES_MAX, MESH_STRANGERS_MAX } from "../../src/core/limits.ts
 import { createPrng, type Prng } from "../../src/core/prng.ts";
 import { LinkError } from "../../src/errors.ts";
 import { systemRandomBytes } from "../../src/runtime/crypto.ts";
-import { createHandshakeContext, joinBytes, readFrames } from "../support/handshake_side.ts";
+import { createHandshakeContext, readFrames } from "../support/handshake_side.ts";
+import { joinBytes } from "../support/join_bytes.ts";
 import { type VirtualMachine, VirtualMesh } from "../support/virtual_mesh.ts";
 
 const SEEDS: readonly number[] = Array.from({ length: 20 }, (_, index) => index + 1);

@@ -1,6 +1,6 @@
 import { Deque } from "../../src/core/deque.ts";
 import type { Millis } from "../../src/core/machine.ts";
-import { joinBytes } from "../support/handshake_side.ts";
+import { joinBytes } from "../support/join_bytes.ts";
 import type { Chance } from "./chance.ts";
 import type { Host } from "./host.ts";
 import type { Schedule } from "./schedule.ts";

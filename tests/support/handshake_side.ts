@@ -12,6 +12,7 @@ import {
   type VersionRange,
 } from "../../src/backplane/mesh/handshake.ts";
 import { ByteWriter } from "../../src/core/byte_writer.ts";
+import { joinBytes } from "./join_bytes.ts";
 import { systemDigests, systemRandomBytes } from "../../src/runtime/crypto.ts";
 
 /** Who takes part in a handshake. What is left out is the same for all. */
@@ -94,15 +95,4 @@ export function readFrames(bytes: Uint8Array): RawFrame[] {
   const frames: RawFrame[] = [];
   for (let frame = reader.next(); frame !== undefined; frame = reader.next()) frames.push(frame);
   return frames;
-}
-
-/** Puts pieces behind each other. */
-export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
-  const joined = new Uint8Array(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let offset = 0;
-  for (const part of parts) {
-    joined.set(part, offset);
-    offset += part.byteLength;
-  }
-  return joined;
 }

@@ -11,7 +11,7 @@ import type { NodeId } from "../../src/core/node.ts";
 import { createPrng, type Prng } from "../../src/core/prng.ts";
 import type { LinkErrorCode } from "../../src/errors.ts";
 import { systemDigests } from "../../src/runtime/crypto.ts";
-import { joinBytes } from "./handshake_side.ts";
+import { joinBytes } from "./join_bytes.ts";
 
 const LATENCY_MS = 1;
 

@@ -9,7 +9,7 @@ import {
   type RawFrame,
 } from "../../../src/backplane/mesh/frame.ts";
 import { createPrng } from "../../../src/core/prng.ts";
-import { joinBytes } from "../../support/handshake_side.ts";
+import { joinBytes } from "../../support/join_bytes.ts";
 import { fromHex } from "../../support/hex.ts";
 
 const SIZES: readonly number[] = [0, 1, 2, 3, 250, 255, 256, 4_000, 16_383, 16_384, 70_000];

@@ -12,9 +12,9 @@ import {
   createHandshakeContext,
   type HandshakeActor,
   HandshakeSide,
-  joinBytes,
   readFrames,
 } from "../../support/handshake_side.ts";
+import { joinBytes } from "../../support/join_bytes.ts";
 
 function meet(
   dialler: Partial<HandshakeActor> = {},

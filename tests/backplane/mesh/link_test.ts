@@ -11,9 +11,9 @@ import { systemRandomBytes } from "../../../src/runtime/crypto.ts";
 import {
   createHandshakeContext,
   type HandshakeActor,
-  joinBytes,
   readFrames,
 } from "../../support/handshake_side.ts";
+import { joinBytes } from "../../support/join_bytes.ts";
 
 const QUEUE_BYTES_MAX = 100_000;
 // Smaller than an operator may choose.

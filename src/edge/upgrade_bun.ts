@@ -34,6 +34,8 @@ export interface BunServer {
     request: Request,
     options: { data: BunSocketData; headers?: Record<string, string> },
   ): boolean;
+  /** Sets how long a request's connection may be silent, in seconds; 0 for ever. */
+  timeout(request: Request, seconds: number): void;
   /** The client's address. */
   requestIP(request: Request): { readonly address: string } | null;
   /** Stops to accept. */
@@ -78,6 +80,7 @@ interface BunServeOptions {
   readonly hostname: string;
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   readonly maxRequestBodySize: number;
+  readonly idleTimeout: number;
   readonly development: boolean;
   readonly reusePort: boolean;
   fetch(request: Request, server: BunServer): Response | undefined | Promise<Response | undefined>;
@@ -90,6 +93,7 @@ interface BunRuntime {
 
 const MILLIS_PER_SECOND = 1_000;
 const BUN_IDLE_SECONDS_MAX = 960;
+const BUN_REQUEST_SECONDS_MAX = 255;
 const STOPPING: Refusal = { status: 503, reason: "The server stops" };
 
 /**
@@ -112,6 +116,8 @@ export class BunUpgrades implements BunSocketOwner {
   readonly #stopping = new Map<BunServer, Promise<unknown>>();
   // Who waits for the application to decide, and is not to wait any longer once it is closed.
   readonly #deciding = new Set<() => void>();
+  // How long a connection that is no WebSocket may be silent.
+  readonly #requestSeconds: number;
   #isClosed = false;
 
   /**
@@ -122,6 +128,8 @@ export class BunUpgrades implements BunSocketOwner {
    */
   constructor(settings: EdgeSettings, admit: Admit) {
     this.settings = settings;
+    const requestSeconds = Math.ceil(settings.handshakeTimeoutMs / MILLIS_PER_SECOND);
+    this.#requestSeconds = Math.min(BUN_REQUEST_SECONDS_MAX, requestSeconds);
     this.#admit = admit;
     this.handlers = {
       fetch: (request, server) => this.#fetch(request, server),
@@ -148,6 +156,7 @@ export class BunUpgrades implements BunSocketOwner {
         hostname,
         ...(tls === undefined ? {} : { tls }),
         maxRequestBodySize: BODY_BYTES_MAX,
+        idleTimeout: this.#requestSeconds,
         development: false,
         // Outside of development, Bun would share the port with whoever else asks for it.
         reusePort: false,
@@ -197,9 +206,16 @@ export class BunUpgrades implements BunSocketOwner {
     fetch: FetchHandler | undefined,
   ): Promise<Response | undefined> {
     if (isUpgrade(request)) return await this.#fetch(request, server);
+    const whole = await readWhole(request);
+    if (whole === undefined) return new Response("Bad request\n", { status: 400 });
     try {
-      return await fetch?.(request) ?? new Response("Not found\n", { status: 404 });
+      // The handler takes the time that it needs, and a connection that waits for more does not.
+      server.timeout(request, 0);
+      const answer = await fetch?.(whole);
+      server.timeout(request, this.#requestSeconds);
+      return answer ?? new Response("Not found\n", { status: 404 });
     } catch {
+      server.timeout(request, this.#requestSeconds);
       // The client learns no more than that, and the counter tells the operator.
       this.counters.failures++;
       return new Response("Internal server error\n", { status: 500 });
@@ -298,6 +314,18 @@ function bun(): BunRuntime {
   const { Bun } = globalThis as unknown as { Bun?: BunRuntime };
   if (Bun === undefined) throw new Error("this is not Bun");
   return Bun;
+}
+
+// What comes in may not take for ever, and Bun has one limit for that and for the answer.
+async function readWhole(request: Request): Promise<Request | undefined> {
+  if (request.body === null) return request;
+  const { url, method, headers } = request;
+  try {
+    return new Request(url, { method, headers, body: await request.arrayBuffer() });
+  } catch {
+    // The client went away in the middle of its request.
+    return undefined;
+  }
 }
 
 function isUpgrade(request: Request): boolean {

@@ -1,4 +1,5 @@
 import { match, rejects, strictEqual } from "node:assert/strict";
+import { connect } from "node:net";
 import { test } from "node:test";
 import type { ClusterError } from "../../src/errors.ts";
 import { BunUpgrades } from "../../src/edge/upgrade_bun.ts";
@@ -73,6 +74,24 @@ function testHere(): void {
     await listener.close();
   });
 
+  test("BunUpgrades gives a handler the time that it needs, and a silent connection no longer", async () => {
+    const settings = { ...QUICK_SETTINGS, handshakeTimeoutMs: 1_000 };
+    const upgrades = new BunUpgrades(settings, () => ({ status: 403, reason: "No" }));
+    const listener = await upgrades.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: async (request) => {
+        // Until Bun has dropped two who came later, one after the other, and said nothing more.
+        const isSlow = new URL(request.url).pathname === "/slow";
+        for (let count = 0; isSlow && count < 2; count++) await silence(listener.port);
+        return new Response(await request.text());
+      },
+    });
+    const url = `http://127.0.0.1:${listener.port}/slow`;
+    strictEqual(await (await fetch(url, { method: "POST", body: "late" })).text(), "late");
+    await listener.close();
+  });
+
   test("BunUpgrades.listen() says why it cannot", async () => {
     const way: WayIn = await listen(QUICK_SETTINGS, () => ({ status: 403, reason: "No" }));
     const upgrades = new BunUpgrades(QUICK_SETTINGS, () => ({ status: 403, reason: "No" }));
@@ -83,5 +102,14 @@ function testHere(): void {
       return true;
     });
     await way.stop();
+  });
+}
+
+/** Sends one request and then nothing, until the server has hung up. */
+function silence(port: number): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1").on("error", () => {}).resume();
+    socket.once("close", () => resolve());
+    socket.write("GET /quick HTTP/1.1\r\nHost: a\r\n\r\n");
   });
 }

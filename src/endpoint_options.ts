@@ -23,7 +23,8 @@ export interface EndpointOptions {
   /** The channels that clients subscribe to and publish on. */
   readonly channels: Channels;
   /**
-   * The members of channels: with it, clients can join and ask who is there.
+   * The members of channels: with it, clients can join and ask who is there. A client may join under
+   * any name, whoever it is, unless the `admit` of presence decides otherwise.
    *
    * @default {clients that try are told that it is not available}
    */

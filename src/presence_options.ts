@@ -19,7 +19,8 @@ export interface JoinRequest {
 
 /**
  * `true` lets in, and so does an object with other values for what is to be different, such as
- * `{ member: identity.name }`. Anything else refuses.
+ * `{ member: identity.name }`. Anything else refuses. Where a member has other metadata, it stays the
+ * member that it is.
  */
 export type JoinDecision = boolean | { readonly member?: string; readonly meta?: unknown };
 

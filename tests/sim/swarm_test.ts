@@ -6,7 +6,6 @@ import { formatTotals, SwarmTotals } from "./swarm_totals.ts";
 
 /** A seed decides the same on each runtime, so one of them runs them all. */
 const SEEDS = CURRENT_RUNTIME === "node" ? 500 : 50;
-/** What seeds 1 to 3 did when this was written: a change of any draw or decision changes it. */
 const REPLAYED_SEEDS = [1, 2, 3];
 
 test(`every promise holds under ${SEEDS} seeds of faults`, (context) => {

@@ -276,17 +276,22 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
         for (const output of lane.take()) {
           isBusy = true;
           this.#onLane(lane, output, now);
+          // Who is up by what came is so before what came behind it.
+          this.#settleRoster(now);
         }
       }
       for (const output of this.#topology.take()) {
         isBusy = true;
         this.#onTopology(output, now);
       }
-      for (const output of this.#roster.take()) {
-        isBusy = true;
-        this.#onRoster(output, now);
-      }
+      isBusy = this.#settleRoster(now) || isBusy;
     }
+  }
+
+  #settleRoster(now: Millis): boolean {
+    const outputs = this.#roster.take();
+    for (const output of outputs) this.#onRoster(output, now);
+    return outputs.length > 0;
   }
 
   #onLane(lane: Lane, output: LaneOutput, now: Millis): void {

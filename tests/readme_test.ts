@@ -7,8 +7,6 @@ import process from "node:process";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { accessLine } from "../src/backplane/redis/access_line.ts";
-import { resolveRedisOptions } from "../src/backplane/redis/redis_options.ts";
 import { CURRENT_RUNTIME, ROOT, runtimeBinary, runtimeCommand } from "./support/runtime_command.ts";
 import { readSource } from "./support/source_file.ts";
 
@@ -114,15 +112,3 @@ function isKnown(command: string): boolean {
     return found !== null && isThere(found[1] ?? "");
   });
 }
-
-test("the README's access lines are all that the Redis backplane needs", () => {
-  const lines = BLOCKS.map(({ text }) => text.trim()).filter((text) => text.startsWith("ACL "));
-  const access = { username: "chorus", password: "secret" };
-  deepStrictEqual(lines, [
-    accessLine(resolveRedisOptions(access)),
-    accessLine(resolveRedisOptions({ ...access, cluster: true })),
-  ]);
-  const sentinels = { name: "main", nodes: ["127.0.0.1:26379"] };
-  const watched = accessLine(resolveRedisOptions({ ...access, sentinels }));
-  deepStrictEqual(watched, `${lines[0]} +role`);
-});

@@ -13,7 +13,7 @@ import type { RedisInput } from "./redis_input.ts";
 import { RedisNames } from "./redis_names.ts";
 import type { RedisSettings } from "./redis_options.ts";
 import type { RedisOutput, WireOutput } from "./redis_output.ts";
-import { ABSENCE_CHECK_MS, Roster, type RosterOutput } from "./roster.ts";
+import { ABSENCE_CHECK_MS, type Look, Roster, type RosterOutput } from "./roster.ts";
 import { Routes } from "./routes.ts";
 import type { Topology, TopologyOutput } from "./topology.ts";
 import type { WireContext } from "./wire.ts";
@@ -257,7 +257,9 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
       if (lane?.isReady !== true) continue;
       const channels = byLane.get(lane) ?? [];
       byLane.set(lane, channels);
-      channels.push(channel, this.#names.life(channel));
+      channels.push(channel);
+      // Not for all: with many nodes this is most of what the server is asked.
+      if (this.#roster.isAbsent(node)) channels.push(this.#names.life(channel));
     }
     for (const [lane, channels] of byLane) lane.countListeners(channels, now);
   }
@@ -401,12 +403,16 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
   }
 
   #onListeners(output: LaneOutput & { readonly kind: "listeners" }): void {
-    const counts = new Map<NodeId, number>();
-    for (const [channel, count] of output.counts) {
+    const { counts, askedAt } = output;
+    const found = new Map<NodeId, Look>();
+    for (const [channel, count] of counts) {
       const node = this.#names.nodeOf(channel);
-      if (node !== undefined) counts.set(node, (counts.get(node) ?? 0) + count);
+      if (node === undefined) continue;
+      const other = found.get(node);
+      const isThorough = other !== undefined;
+      found.set(node, { count: count + (other?.count ?? 0), isThorough, askedAt });
     }
-    for (const [node, count] of counts) this.#roster.listeners(node, count, output.askedAt);
+    for (const [node, look] of found) this.#roster.looked(node, look);
   }
 
   #onReady(now: Millis): void {

@@ -11,6 +11,16 @@ export type RosterOutput =
   /** Say that this node is there: to one node, or to all. */
   | { readonly kind: "tell"; readonly to: NodeId | undefined; readonly wants: HereWants };
 
+/** What a look at who is there for a node has found. */
+export interface Look {
+  /** How many connections. */
+  readonly count: number;
+  /** Whether any sign of life would have counted, and not the connection alone that listens. */
+  readonly isThorough: boolean;
+  /** When it was asked for. */
+  readonly askedAt: Millis;
+}
+
 interface Peer {
   readonly id: NodeId;
   readonly name: string;
@@ -181,8 +191,13 @@ export class Roster {
     return [...this.#peers.keys()];
   }
 
-  /** How many connections listen for a node, as found out at `askedAt`. */
-  listeners(node: NodeId, count: number, askedAt: Millis): void {
+  /** Whether nobody listened for a node at the last look: the next one is for any sign of life. */
+  isAbsent(node: NodeId): boolean {
+    return (this.#peers.get(node)?.absences ?? 0) > 0;
+  }
+
+  /** It was found out who is there for a node. */
+  looked(node: NodeId, { count, isThorough, askedAt }: Look): void {
     const peer = this.#peers.get(node);
     if (peer === undefined || !this.#isHeard || askedAt < this.#trustedFrom) return;
     if (count > 0) {
@@ -191,7 +206,7 @@ export class Roster {
     }
     if (peer.absences === 0) peer.firstAbsentAt = askedAt;
     peer.absences++;
-    if (askedAt < peer.firstAbsentAt + ABSENCE_MS) return;
+    if (!isThorough || askedAt < peer.firstAbsentAt + ABSENCE_MS) return;
     // Told again at each look: others may have spoken for it who had not looked yet.
     if (peer.isUp) this.#outputs.push({ kind: "down", node, loss: "refused" });
     else this.#outputs.push({ kind: "gone", node });

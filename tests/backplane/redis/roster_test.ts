@@ -35,7 +35,8 @@ class Sample {
     const said: string[] = [];
     for (const end = this.now + durationMs; this.now <= end; this.now += ABSENCE_CHECK_MS) {
       for (const node of this.roster.suspects(this.now)) {
-        this.roster.listeners(node, count, this.now);
+        const isThorough = this.roster.isAbsent(node);
+        this.roster.looked(node, { count, isThorough, askedAt: this.now });
       }
       said.push(...this.said());
     }
@@ -119,6 +120,20 @@ test("a node that is absent for a moment, as it subscribes anew, is not gone", (
   }
 });
 
+test("P14: that nobody listens is no proof before any sign of life was looked for", () => {
+  const sample = new Sample();
+  sample.roster.here("b~1", "b", HERE_WANTS.nothing);
+  sample.now = TRUST_AFTER_MS;
+  sample.said();
+  for (let count = 0; count < 10; count++, sample.now += ABSENCE_CHECK_MS) {
+    sample.roster.looked("b~1", { count: 0, isThorough: false, askedAt: sample.now });
+  }
+  strictEqual(sample.roster.isAbsent("b~1"), true);
+  sample.roster.looked("b~1", { count: 1, isThorough: true, askedAt: sample.now });
+  strictEqual(sample.roster.isAbsent("b~1"), false);
+  deepStrictEqual(sample.said(), []);
+});
+
 test("after a break of its own a node trusts no absence for a while", () => {
   const sample = new Sample();
   sample.roster.here("b~1", "b", HERE_WANTS.nothing);
@@ -132,9 +147,10 @@ test("a look that was asked for before a break proves nothing after it", () => {
   const sample = new Sample();
   sample.roster.here("b~1", "b", HERE_WANTS.nothing);
   sample.said();
-  sample.roster.listeners("b~1", 0, TRUST_AFTER_MS);
+  const look = { count: 0, isThorough: true };
+  sample.roster.looked("b~1", { ...look, askedAt: TRUST_AFTER_MS });
   sample.roster.distrust(TRUST_AFTER_MS);
-  sample.roster.listeners("b~1", 0, TRUST_AFTER_MS + ABSENCE_MS);
+  sample.roster.looked("b~1", { ...look, askedAt: TRUST_AFTER_MS + ABSENCE_MS });
   deepStrictEqual(sample.said(), []);
 });
 

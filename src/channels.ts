@@ -177,8 +177,7 @@ export class Channels {
     data: unknown,
     options: PublishOptions = NO_OPTIONS,
   ): Promise<Published> {
-    requireChannelName(channel);
-    return this.#publish(channel, data, options);
+    return this.#publish(() => requireChannelName(channel), data, options);
   }
 
   /**
@@ -188,7 +187,7 @@ export class Channels {
    * @throws {TypeError | RangeError} As `publish`.
    */
   broadcast(data: unknown, options: PublishOptions = NO_OPTIONS): Promise<Published> {
-    return this.#publish(BROADCAST_CHANNEL, data, options);
+    return this.#publish(() => BROADCAST_CHANNEL, data, options);
   }
 
   /**
@@ -217,7 +216,13 @@ export class Channels {
     };
   }
 
-  async #publish(channel: string, data: unknown, options: PublishOptions): Promise<Published> {
+  // All that is wrong with a call is told in one way: the promise rejects.
+  async #publish(
+    channelOf: () => string,
+    data: unknown,
+    options: PublishOptions,
+  ): Promise<Published> {
+    const channel = channelOf();
     const { acknowledge, timeoutMs } = resolvePublish(options);
     const payload = this.#encode(data);
     const self = this.#core.node;
@@ -344,9 +349,9 @@ function resolvePublish(options: PublishOptions): Required<PublishOptions> {
   return { acknowledge, timeoutMs };
 }
 
-function requireChannelName(channel: unknown): asserts channel is string {
+function requireChannelName(channel: string): string {
   const fault = typeof channel === "string" ? channelNameFault(channel) : "not a string";
-  if (fault === undefined) return;
+  if (fault === undefined) return channel;
   throw new TypeError(`Cannot use channel ${JSON.stringify(channel)}: ${fault}`);
 }
 

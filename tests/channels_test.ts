@@ -77,12 +77,11 @@ test("a loop that reads too slowly loses the oldest messages, and is told", asyn
   ok(gaps > 0);
 });
 
-for (const name of ["", "a\nb", "x".repeat(256), "\ud800"]) {
-  test(`${JSON.stringify(name.slice(0, 9))} (${name.length}) is no channel`, async () => {
+for (const name of ["", "a\nb", "x".repeat(256), "\ud800", undefined as never, null as never]) {
+  test(`${JSON.stringify(name)?.slice(0, 9)} (${name?.length}) is no channel`, async () => {
     const channels = new Channels();
     throws(() => channels.subscribe(name), { name: "TypeError", message: /Cannot use channel/ });
-    throws(() => channels.publish(name, 1), { name: "TypeError", message: /Cannot use channel/ });
-    await Promise.resolve();
+    await rejects(channels.publish(name, 1), { name: "TypeError", message: /Cannot use channel/ });
   });
 }
 

@@ -10,8 +10,10 @@ export interface PresenceTerms {
   readonly settleMs: Millis;
   /** How long the members of a connection that has ended stay, in ms. */
   readonly graceMs: Millis;
-  /** Whether a goodbye and what goes before it may be lost. */
+  /** Whether what a node says may be lost. */
   readonly isLossy: boolean;
+  /** Whether a goodbye comes behind what was said before it. */
+  readonly keepsOrder: boolean;
   /** Whether a process that died is found out by dialling it. */
   readonly dials: boolean;
   /** The machine of each node. */
@@ -109,7 +111,8 @@ function isLeftBehind(
   const { node } = attendance;
   const life = history.lives.get(node)!;
   const endedAt = endOf(history, attendance);
-  if (life.end === "crashed" && life.endedAt <= at) return false;
+  const hasEnded = life.endedAt <= at;
+  if (hasEnded && (life.end === "crashed" || !terms.keepsOrder)) return false;
   const time = { from: endedAt - (observer === node ? 0 : AFTERMATH_MS), to: at };
   if (isDisturbed(history, terms, { observer, node }, time)) return false;
   const before = { observer, at: Math.min(endedAt, life.endedAt - 1) };

@@ -157,6 +157,7 @@ function judge(world: World): void {
     settleMs: SETTLE_MS,
     graceMs: options.graceMs,
     isLossy: losesDatagrams(world),
+    keepsOrder: options.backplanes !== "broker",
     dials: options.backplanes === "mesh",
     addressOf,
   }));

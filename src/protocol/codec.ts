@@ -9,7 +9,12 @@ import { BROADCAST_CHANNEL, type Message } from "../core/message.ts";
 import type { NodeId, Position, Positions } from "../core/node.ts";
 import { encodeBinaryMessage } from "./binary_codec.ts";
 import { channelNameFault } from "./channel_name.ts";
-import { FRAME_JOIN_CHARACTERS_MAX, POSITION_NODES_MAX, TOKEN_CHARACTERS_MAX } from "./limits.ts";
+import {
+  FRAME_JOIN_CHARACTERS_MAX,
+  FRAME_MESSAGES_MAX,
+  POSITION_NODES_MAX,
+  TOKEN_CHARACTERS_MAX,
+} from "./limits.ts";
 import type {
   BrokenFrame,
   DecodedMessage,
@@ -62,6 +67,18 @@ export function decodeMessage(line: string): DecodedMessage {
         ? fault(fields, "unknown_type", `No message has the "type" ${shown(fields.type)}`)
         : badField(fields, "type", "a string");
   }
+}
+
+/** Whether a text frame of a client holds more messages than `FRAME_MESSAGES_MAX`. */
+export function hasTooManyMessages(frame: string): boolean {
+  // Few frames have room for so many.
+  if (frame.length < FRAME_MESSAGES_MAX) return false;
+  let count = 1;
+  let newline = frame.indexOf("\n");
+  for (; newline >= 0 && newline < frame.length - 1; newline = frame.indexOf("\n", newline + 1)) {
+    if (++count > FRAME_MESSAGES_MAX) return true;
+  }
+  return false;
 }
 
 /** Writes what the server says, but for messages and broadcasts. */

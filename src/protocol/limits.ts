@@ -18,3 +18,9 @@ export const TOKEN_CHARACTERS_MAX = 16_384;
 
 /** Repeats of a subscribe that may wait for the same confirmation. More is a client run wild. */
 export const SUBSCRIBE_REPEATS_MAX = 64;
+
+/**
+ * Messages in one text frame of a client: what can be handled without keeping the others waiting.
+ * Without it the shortest lines would fill a frame with 350,000.
+ */
+export const FRAME_MESSAGES_MAX = 10_000;

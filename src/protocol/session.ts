@@ -3,8 +3,8 @@ import { type Machine, type Millis, NO_OUTPUTS } from "../core/machine.ts";
 import { BROADCAST_CHANNEL, type Payload } from "../core/message.ts";
 import type { Positions } from "../core/node.ts";
 import { decodeBinary } from "./binary_codec.ts";
-import { decodeMessage, encodeServerMessage } from "./codec.ts";
-import { SUBSCRIBE_REPEATS_MAX } from "./limits.ts";
+import { decodeMessage, encodeServerMessage, hasTooManyMessages } from "./codec.ts";
+import { FRAME_MESSAGES_MAX, SUBSCRIBE_REPEATS_MAX } from "./limits.ts";
 import {
   type BroadcastMessage,
   CLOSE_CODES,
@@ -152,6 +152,9 @@ export class Session implements Machine<SessionInput, SessionOutput> {
 
   #receive(frame: string | Uint8Array, now: Millis): void {
     if (this.#settings.idleTimeoutMs > 0) this.#heardAt = now;
+    if (typeof frame === "string" && hasTooManyMessages(frame)) {
+      return this.#close(CLOSE_CODES.tooLarge, `At most ${FRAME_MESSAGES_MAX} messages a frame`);
+    }
     if (this.#isDeciding) return this.#wait(frame, 0);
     const end = this.#read(frame, 0, now);
     if (end < frame.length) this.#wait(frame, end);

@@ -1,6 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { encodeBinaryPublish } from "../../src/protocol/binary_codec.ts";
+import { FRAME_MESSAGES_MAX } from "../../src/protocol/limits.ts";
 import type { SessionOutput } from "../../src/protocol/session.ts";
 import { NODE, ping, publish, SessionClient, subscribe, unsubscribe } from "./session_client.ts";
 
@@ -297,6 +298,16 @@ test("Session refuses data that takes more room than a message may have", () => 
   client.sends(`{"type":"publish","channel":"a","data":["${"€".repeat(13)}"],"id":4}`);
   deepStrictEqual(client.heardBriefly(), ["message_too_large:2", "message_too_large:3"]);
   deepStrictEqual(client.askedBriefly(), ["publish", "publish"]);
+});
+
+test("P10: Session closes with 1009 on a frame of more messages than may keep the others waiting", () => {
+  const line = JSON.stringify(ping(1));
+  const frame = Array.from({ length: FRAME_MESSAGES_MAX }, () => line).join("\n");
+  const client = SessionClient.welcomed().sends(`${frame}\n`);
+  strictEqual(client.heard().length, FRAME_MESSAGES_MAX);
+  client.sends(`${frame}\n${line}`);
+  strictEqual(client.heard().length, 0);
+  client.isClosedWith(1009);
 });
 
 const BROKEN: readonly (readonly [name: string, frame: string | Uint8Array])[] = [

@@ -343,6 +343,14 @@ test("a port in use is a clear error", async () => {
   });
 });
 
+test("a host without an address is a clear error", async () => {
+  const nowhere = { hostname: "nowhere.invalid", port: 0, channels: new Channels() };
+  await rejects(serve(nowhere), {
+    code: "listen_failed",
+    message: "Cannot listen on nowhere.invalid:0: the name has no address",
+  });
+});
+
 test("an endpoint serves the clients of a node:http server, on every runtime", async () => {
   const channels = new Channels();
   const endpoint = new Endpoint({ channels });

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { resolveAll } from "../runtime/dns.ts";
 import { toListenError } from "../runtime/listen_error.ts";
 import { formatAddress } from "../runtime/tcp_address.ts";
 import type { Admission, Admit, ClientRequest, EdgeSettings } from "./client_socket.ts";
@@ -169,9 +170,7 @@ export class BunUpgrades implements BunSocketOwner {
       const { port = options.port } = server;
       return Promise.resolve({ port, hostname: server.hostname ?? hostname, close });
     } catch (cause) {
-      const { port } = options;
-      const action = `listen on ${formatAddress({ hostname, port })}`;
-      return Promise.reject(toListenError(action, cause));
+      return fail(options, cause);
     }
   }
 
@@ -314,6 +313,12 @@ function bun(): BunRuntime {
   const { Bun } = globalThis as unknown as { Bun?: BunRuntime };
   if (Bun === undefined) throw new Error("this is not Bun");
   return Bun;
+}
+
+// Bun takes a name without an address for a port that is in use.
+async function fail({ hostname, port }: EdgeListenOptions, cause: unknown): Promise<never> {
+  const action = `listen on ${formatAddress({ hostname, port })}`;
+  throw toListenError(action, await resolveAll(hostname).then(() => cause, (error) => error));
 }
 
 // What comes in may not take for ever, and Bun has one limit for that and for the answer.

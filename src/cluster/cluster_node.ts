@@ -7,12 +7,14 @@ import { Acknowledgements } from "./acknowledgements.ts";
 import type { ClusterInput, LogAnswer } from "./cluster_input.ts";
 import type { ClusterNodeStats } from "./cluster_node_stats.ts";
 import type { ClusterOutput } from "./cluster_output.ts";
+import { Debts } from "./debts.ts";
 import {
   type ChannelSeq,
   decodeEnvelope,
   type EncodableEnvelope,
   encodeEnvelope,
   type Envelope,
+  firstBytes,
   type HeartbeatEnvelope,
   type InterestAllEnvelope,
   type InterestEnvelope,
@@ -31,7 +33,6 @@ import { Router, type RouterOutput } from "./router.ts";
 import {
   type ClusterSettings,
   HEARTBEAT_HEADS_MAX,
-  MESSAGES_BYTES_MAX,
   REPAIR_BATCH_MESSAGES,
   TICK_MS,
 } from "./settings.ts";
@@ -47,7 +48,8 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
   readonly #writer = new ByteWriter();
   readonly #membership: Membership;
   readonly #router: Router;
-  readonly #repair = new Repair();
+  readonly #debts = new Debts();
+  readonly #repair: Repair;
   readonly #acknowledgements = new Acknowledgements();
   readonly #heads: RecentHeads;
   readonly #digests = new Map<number, Uint8Array>();
@@ -71,6 +73,9 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     this.#self = self;
     this.#membership = new Membership(self, settings, now);
     this.#router = new Router(settings, paths);
+    this.#repair = new Repair((node, channel) =>
+      this.#debts.owedBy(node, this.#router.versionOf(channel))
+    );
     this.#heads = new RecentHeads(settings);
     this.#tickAt = now + TICK_MS;
     // Broadcasts reach every node, so every node is interested in their channel from the start.
@@ -198,6 +203,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     this.#router.tick(now);
     this.#router.flush();
     this.#repair.tick(now);
+    this.#debts.tick(now);
     this.#acknowledgements.tick(now);
   }
 
@@ -266,6 +272,8 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
         return this.#membership.testimony({ ...envelope, from }, now);
       case "part":
         return this.#acceptPart(from, envelope);
+      case "owed":
+        return this.#debts.claim(from, envelope.since);
       case "unknown":
         this.#unknown++;
     }
@@ -304,16 +312,14 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
       this.#acknowledgements.excuse(from, (channel) => this.#router.isInterested(from, channel));
     }
     if (channels === undefined) return;
-    this.#acknowledgeInterest(from, { version: interest.version, channels, isAll });
+    const { version } = interest;
+    this.#debts.learn(from, { version, seq: this.#heads.newest });
+    this.#acknowledgeInterest(from, { version, channels, isAll });
   }
 
   #acknowledgeInterest(
     to: NodeId,
-    interest: {
-      readonly version: number;
-      readonly channels: readonly string[];
-      readonly isAll: boolean;
-    },
+    interest: Pick<InterestAllEnvelope, "version" | "channels"> & { readonly isAll: boolean },
   ): void {
     const { version, channels, isAll } = interest;
     const heads: ChannelSeq[] = [];
@@ -337,6 +343,13 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
   #testify(to: NodeId, node: NodeId, now: Millis): void {
     const heardAgoMs = this.#membership.testify(node, now);
     this.#send([to], { kind: "testimony", node, heardAgoMs });
+  }
+
+  // Before any message or head: a stream is followed from where the first of them says.
+  #recall(node: NodeId): void {
+    this.#debts.present(node);
+    const since = this.#debts.owedTo(node);
+    if (since.length > 0) this.#send([node], { kind: "owed", since });
   }
 
   #read(to: NodeId, wanted: { channel: string; node: NodeId; after: number }): void {
@@ -395,6 +408,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
       case "greet":
         this.#repair.present(output.node, now);
         this.#outputs.push({ kind: "peer_up", node: output.node });
+        this.#recall(output.node);
         return this.#router.greet(output.node, now);
       case "connected":
         this.#outputs.push({ ...output, kind: "peer_connected" });
@@ -421,6 +435,7 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     this.#heads.forget(node);
     this.#acknowledgements.forget(node);
     this.#repair.absent(node, reason, now);
+    this.#debts.absent(node, now);
     this.#outputs.push({ kind: "peer_down", node, reason });
     if (down.wasConnected) {
       this.#outputs.push({ kind: "peer_disconnected", node, name, reason });
@@ -481,14 +496,4 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
     const others = [...this.#membership.nodes].filter((other) => other !== node);
     if (others.length > 0) this.#send(others, { kind: "probe", node });
   }
-}
-
-// What fits into one envelope.
-function firstBytes(messages: readonly Message[]): readonly Message[] {
-  let bytes = 0;
-  for (let index = 0; index < messages.length; index++) {
-    bytes += messages[index]!.data.length;
-    if (bytes > MESSAGES_BYTES_MAX && index > 0) return messages.slice(0, index);
-  }
-  return messages;
 }

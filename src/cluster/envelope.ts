@@ -12,12 +12,21 @@ import { ByteReader } from "../core/byte_reader.ts";
 import type { ByteWriter } from "../core/byte_writer.ts";
 import type { Message, Payload } from "../core/message.ts";
 import type { NodeId } from "../core/node.ts";
+import { MESSAGES_BYTES_MAX } from "./settings.ts";
 
 /** A channel and a seq of the sender in it. */
 export interface ChannelSeq {
   /** The channel. */
   readonly channel: string;
   /** The sender's newest seq in it. */
+  readonly seq: number;
+}
+
+/** A version of a node's interest, and a seq of another node. */
+export interface VersionSeq {
+  /** The version. */
+  readonly version: number;
+  /** The other's newest seq, in whatever channel, when it learned of that version. */
   readonly seq: number;
 }
 
@@ -48,6 +57,8 @@ export type Envelope =
     readonly heardAgoMs: number | undefined;
   }
   | PartEnvelope
+  /** Since when the sender owes messages: of each version of the receiver's interest, oldest first. */
+  | { readonly kind: "owed"; readonly since: readonly VersionSeq[] }
   /** From a newer version: skipped. */
   | { readonly kind: "unknown"; readonly type: number };
 
@@ -155,6 +166,7 @@ const TYPE = {
   probe: 10,
   testimony: 11,
   part: 12,
+  owed: 13,
 } as const;
 
 const FLAG_OTHER_NODE = 1;
@@ -231,6 +243,13 @@ export function encodeEnvelope(
     case "part":
       writePart(writer, envelope);
       break;
+    case "owed":
+      writer.varint(envelope.since.length);
+      for (const { version, seq } of envelope.since) {
+        writer.varint(version);
+        writer.varint(seq);
+      }
+      break;
   }
   return writer.finish();
 }
@@ -301,9 +320,21 @@ function readFields(reader: ByteReader, sender: NodeId, type: number): Envelope 
       return readTestimony(reader);
     case TYPE.part:
       return { kind: "part", ...readPart(reader) };
+    case TYPE.owed:
+      return { kind: "owed", since: readSince(reader) };
     default:
       return { kind: "unknown", type };
   }
+}
+
+/** What fits into one envelope: the first of the messages, or all. */
+export function firstBytes(messages: readonly Message[]): readonly Message[] {
+  let bytes = 0;
+  for (let index = 0; index < messages.length; index++) {
+    bytes += messages[index]!.data.length;
+    if (bytes > MESSAGES_BYTES_MAX && index > 0) return messages.slice(0, index);
+  }
+  return messages;
 }
 
 // flags | channel | node, if it is not the sender | count | (seq | seq - prev | kind | data)*
@@ -414,6 +445,14 @@ function readTexts(reader: ByteReader): string[] {
   const texts: string[] = [];
   for (let count = reader.varint(); count > 0 && !reader.failed; count--) texts.push(reader.text());
   return texts;
+}
+
+function readSince(reader: ByteReader): VersionSeq[] {
+  const since: VersionSeq[] = [];
+  for (let count = reader.varint(); count > 0 && !reader.failed; count--) {
+    since.push({ version: reader.varint(), seq: reader.varint() });
+  }
+  return since;
 }
 
 function writeHeads(writer: ByteWriter, heads: readonly ChannelSeq[]): void {

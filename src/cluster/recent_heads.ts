@@ -18,6 +18,7 @@ export class RecentHeads {
   /** Channels that a node is still to be told: those that did not fit into a heartbeat. */
   readonly #backlog = new Map<NodeId, Set<string>>();
   #floor = 0;
+  #newest = 0;
 
   /** Starts without heads. How often nodes hear of them says how long they are recent. */
   constructor(settings: Pick<ClusterSettings, "heartbeatMs" | "deafMs">) {
@@ -31,9 +32,15 @@ export class RecentHeads {
     return this.#floor;
   }
 
+  /** The newest seq of all channels, or 0. */
+  get newest(): number {
+    return this.#newest;
+  }
+
   /** This node published up to `seq` in a channel. */
   set(channel: string, seq: number): void {
     this.#heads.set(channel, seq);
+    this.#newest = Math.max(this.#newest, seq);
     this.#epochs[0]!.add(channel);
     if (this.#heads.size > HEADS_MAX) this.#forgetOldest();
   }

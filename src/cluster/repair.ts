@@ -83,12 +83,21 @@ export class Repair {
   readonly #absent = new Map<NodeId, { readonly reason: DownReason; readonly since: Millis }>();
   /** Absent nodes whose place was given up, and since when they are back, if they are. */
   readonly #strangers = new Map<NodeId, Millis | undefined>();
+  readonly #owedBy: (node: NodeId, channel: string) => number;
   readonly #outputs = new Batch<RepairOutput>();
   #repeats = 0;
   #repaired = 0;
   #gaps = 0;
   #requests = 0;
   #overflows = 0;
+
+  /**
+   * Starts without streams. `owedBy` tells from behind which seq on a node owes its messages in a
+   * channel whose stream is followed for the first time: `Infinity` for from then on.
+   */
+  constructor(owedBy: (node: NodeId, channel: string) => number) {
+    this.#owedBy = owedBy;
+  }
 
   /** Messages that were here already. */
   get repeats(): number {
@@ -185,16 +194,15 @@ export class Repair {
     now: Millis,
   ): void {
     const { channel, node, seq } = head;
-    const known = this.#channels.get(channel)?.get(node);
-    if (known === undefined) {
-      this.#follow(channel, node, seq);
-      this.#outputs.push({ kind: "rebase", channel, node, seq });
-      return;
+    let stream = this.#channels.get(channel)?.get(node);
+    if (stream === undefined) {
+      stream = this.#follow(channel, node, seq);
+      this.#outputs.push({ kind: "rebase", channel, node, seq: stream.last });
     }
-    if (seq <= known.last) return;
-    if (head.isExact) this.#open(channel, node, known, { target: seq, now });
+    if (seq <= stream.last) return;
+    if (head.isExact) this.#open(channel, node, stream, { target: seq, now });
     // What a node forgot, it cannot repeat, nor say whether it was anything.
-    else this.#lose(channel, node, known, seq);
+    else this.#lose(channel, node, stream, seq);
   }
 
   /**
@@ -270,9 +278,11 @@ export class Repair {
   #follow(channel: string, node: NodeId, seq: number): Stream {
     let streams = this.#channels.get(channel);
     if (streams === undefined) this.#channels.set(channel, streams = new Map());
-    const stream = { base: seq, last: seq, hole: undefined, owed: 0 };
+    const isStranger = this.#strangers.has(node);
+    const base = isStranger ? seq : Math.min(seq, this.#owedBy(node, channel));
+    const stream = { base, last: base, hole: undefined, owed: 0 };
     streams.set(node, stream);
-    if (seq > 0 && this.#strangers.has(node)) {
+    if (seq > 0 && isStranger) {
       this.#gaps++;
       this.#outputs.push({ kind: "gap", channel, node });
     }

@@ -141,6 +141,11 @@ export class Router {
     return this.#own.has(channel);
   }
 
+  /** The version of this node's interest that added a channel; `Infinity` until it is told. */
+  versionOf(channel: string): number {
+    return this.#own.get(channel)?.version ?? Infinity;
+  }
+
   /** A subscriber waits for a channel. Answered by `confirmed` with the same ticket. */
   subscribe(channel: string, ticket: unknown, now: Millis): void {
     let own = this.#own.get(channel);
@@ -290,7 +295,7 @@ export class Router {
     const exact = new Map(ack.heads.map(({ channel, seq }) => [channel, seq]));
     const meant = ack.isAll ? this.#own.keys() : this.#additions.get(ack.version) ?? [];
     for (const channel of meant) {
-      if ((this.#own.get(channel)?.version ?? Infinity) > ack.version) continue;
+      if (this.versionOf(channel) > ack.version) continue;
       const seq = exact.get(channel);
       const isExact = seq !== undefined;
       this.#outputs.push({ kind: "head", node, channel, seq: seq ?? ack.floor, isExact });

@@ -35,6 +35,9 @@ export const REPAIR_BATCH_MESSAGES = 512;
 /** Payload in one envelope of messages, in bytes or characters: one large message may exceed it. */
 export const MESSAGES_BYTES_MAX = 1_048_576;
 
+/** Versions of a peer's interest whose beginnings are told apart: past these, the oldest are one. */
+export const DEBTS_MAX = 100;
+
 /** How long the place in a lost node's streams is kept, should it return. */
 export const PARK_MS = 600_000;
 

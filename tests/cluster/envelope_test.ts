@@ -66,6 +66,8 @@ const ENVELOPES: readonly EncodableEnvelope[] = [
   { kind: "testimony", node: "b~2", heardAgoMs: 0 },
   { kind: "testimony", node: "b~2", heardAgoMs: 123 },
   { kind: "part", part: 2, body: Uint8Array.of(9, 8, 7) },
+  { kind: "owed", since: [{ version: 0, seq: MAX }, { version: MAX, seq: 0 }] },
+  { kind: "owed", since: [] },
 ];
 
 const LAST_FIELDS: Readonly<Record<string, object>> = {
@@ -110,6 +112,7 @@ const TYPES: readonly (readonly [kind: EncodableEnvelope["kind"], type: number])
   ["probe", 10],
   ["testimony", 11],
   ["part", 12],
+  ["owed", 13],
 ];
 
 test("P12: each type keeps its number, and there is a sample of each", () => {
@@ -153,6 +156,7 @@ test("a count without its items allocates nothing and is no envelope", () => {
     [3, 1, ...count],
     [4, 1, 0, 1, ...count],
     [5, 1, 1, 0, ...count],
+    [13, ...count],
   ];
   for (const bytes of counting) {
     strictEqual(decodeEnvelope(SELF, Uint8Array.from([...bytes])), undefined, String(bytes));

@@ -17,7 +17,7 @@ test("a node is told the newest seq of the recent channels that interest it", ()
   heads.set("c", 3);
   deepStrictEqual(tell(heads), ["c 3", "d 2"]);
   deepStrictEqual(tell(heads, "b~1", (channel) => channel === "d"), ["d 2"]);
-  deepStrictEqual([heads.get("c"), heads.get("e")], [3, undefined]);
+  deepStrictEqual([heads.get("c"), heads.get("e"), heads.newest], [3, undefined, 3]);
 });
 
 const PACES: readonly (readonly [heartbeatMs: number, deafMs: number])[] = [

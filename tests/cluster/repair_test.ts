@@ -20,7 +20,8 @@ type Link = number | readonly [seq: number, prev: number];
 
 /** What node a~1 says in channel c, and what the repair makes of it, in short lines. */
 class Listener {
-  readonly repair = new Repair();
+  owedSince = Infinity;
+  readonly repair = new Repair(() => this.owedSince);
   now = 0;
 
   hears(links: readonly Link[], options: { repair?: boolean; acknowledge?: boolean } = {}): this {
@@ -103,6 +104,13 @@ test("a stream is followed from its head, or from before its first message", () 
     "rebase 0",
     "deliver 3",
   ]);
+});
+
+test("a stream is followed from where it is owed, if that is before", () => {
+  const listener = (owedSince: number) => Object.assign(new Listener(), { owedSince });
+  deepStrictEqual(listener(3).learnsHead(5).decided(), ["rebase 3", "request 3"]);
+  deepStrictEqual(listener(3).hears([[9, 7]]).decided(), ["request 3"]);
+  deepStrictEqual(listener(7).learnsHead(5).decided(), ["rebase 5"]);
 });
 
 test("repeats are dropped and counted, wherever they stand in what comes", () => {

@@ -42,6 +42,7 @@ const SAMPLES: readonly EncodableEnvelope[] = [
   { kind: "probe", node: "x~9" },
   { kind: "testimony", node: "b~1", heardAgoMs: MAX },
   { kind: "part", part: 1, body: Uint8Array.of(1) },
+  { kind: "owed", since: [{ version: 1, seq: 3 }, { version: MAX, seq: MAX }] },
 ];
 
 const writer = new ByteWriter();

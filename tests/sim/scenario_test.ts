@@ -2,6 +2,7 @@ import { deepStrictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { BROADCAST_CHANNEL } from "../../src/core/message.ts";
 import { CALM_OPTIONS, CalmWorld } from "./calm_world.ts";
+import type { SimulationOptions } from "./options.ts";
 
 test("P2: what is subscribed to before the backplane runs is confirmed as soon as it does", () => {
   const world = new CalmWorld({ nodeCount: 1 });
@@ -57,8 +58,9 @@ test("P14: whoever is frozen in a handshake does not take the other side's hang-
   deepStrictEqual(world.told(0), ["+n2"]);
 });
 
-test("P6: what a node never had is not acknowledged by what it holds behind it", () => {
-  const world = new CalmWorld({ nodeCount: 2 });
+// The publishing node has met the listener's, whose answer comes back; its own is cut off on the way.
+function publishesUnanswered(change: Partial<SimulationOptions> = {}) {
+  const world = new CalmWorld({ nodeCount: 2, ...change });
   const mend = world.cutOff(0, 1);
   const [listener, publisher] = [world.client(0), world.client(1)];
   const [left, right] = world.machines;
@@ -67,17 +69,46 @@ test("P6: what a node never had is not acknowledged by what it holds behind it",
   deepStrictEqual(world.told(0), [], "the publishing node has met the other first");
   world.network.block(right!.address, left!.address);
   publisher.publish("news", 1);
+  const returns = (): void => {
+    world.network.cut(left!.address, right!.address, false);
+    world.network.unblock(right!.address, left!.address);
+  };
+  return { world, listener, publisher, returns };
+}
+
+test("P4: what is published before a node knows that it is owed it comes when the path is back", () => {
+  for (const outageMs of [1_000, 3_000, 20_000]) {
+    const { world, listener, returns } = publishesUnanswered();
+    world.passes(outageMs);
+    returns();
+    world.passes(10_000);
+    const got = world.got(listener, "news").map(({ kind }) => kind);
+    deepStrictEqual(got, ["message"], `after ${outageMs} ms`);
+    deepStrictEqual(world.faultsOfDelivery(), []);
+  }
+});
+
+test("P4: what is published before a node knows that it is owed it is a gap beyond retention", () => {
+  const log = { ...CALM_OPTIONS.log, logMessagesMax: 0 };
+  const { world, listener, returns } = publishesUnanswered({ log });
   world.passes(3_000);
-  world.network.cut(left!.address, right!.address, false);
-  world.network.unblock(right!.address, left!.address);
+  returns();
+  world.passes(10_000);
+  deepStrictEqual(world.got(listener, "news").map(({ kind }) => kind), ["gap"]);
+});
+
+test("P6: what a node never had is not acknowledged by what it holds behind it", () => {
+  const log = { ...CALM_OPTIONS.log, logMessagesMax: 0 };
+  const { world, listener, publisher, returns } = publishesUnanswered({ log });
+  world.passes(3_000);
+  returns();
   // Before the first one is given up.
   world.passes(1_500);
   publisher.publish("news", 1);
   world.passes(10_000);
-  deepStrictEqual(world.got(listener, "news").map(({ kind }) => kind), ["message"]);
+  deepStrictEqual(world.got(listener, "news").map(({ kind }) => kind), ["gap", "message"]);
   const answers = world.history.publications.map(({ answeredAt }) => answeredAt !== undefined);
   deepStrictEqual(answers, [false, true]);
-  deepStrictEqual(world.faultsOfDelivery(), []);
 });
 
 test("P7: who asks for a roster between a join and a leave of one tick is told of both", () => {

@@ -157,7 +157,8 @@ function judge(world: World): void {
     settleMs: SETTLE_MS,
     graceMs: options.graceMs,
     isLossy: losesDatagrams(world),
-    keepsOrder: options.backplanes !== "broker",
+    // Where a link is reset under what a node said last, the broker's goodbye is left alone.
+    keepsOrder: options.backplanes === "mesh",
     dials: options.backplanes === "mesh",
     addressOf,
   }));

@@ -118,6 +118,12 @@ export class RedisCluster {
     }
   }
 
+  /** Waits until so many subscribe to a channel at a server. */
+  async hasSubscribers(server: RedisServer, channel: string, count: number): Promise<void> {
+    const wanted = `${channel}\n${count}`;
+    await until(async () => (await server.cli("pubsub", "shardnumsub", channel)).trim() === wanted);
+  }
+
   /** Resolves when every server that runs finds the cluster in order. */
   async isInOrder(): Promise<void> {
     for (const server of this.servers) {

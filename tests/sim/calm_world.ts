@@ -112,7 +112,12 @@ export class CalmWorld extends World {
 
   /** What the delivery checkers find. */
   faultsOfDelivery(): string[] {
-    return checkDelivery(this.history, { isAmple: true, settleMs: 0, endedAt: this.schedule.now });
+    return checkDelivery(this.history, {
+      isAmple: true,
+      repeatableMax: 0,
+      settleMs: 0,
+      endedAt: this.schedule.now,
+    });
   }
 
   #stay(client: SimulatedClient, channel: string): Stay | undefined {

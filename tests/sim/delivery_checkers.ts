@@ -8,6 +8,11 @@ import { PeerViews } from "./peer_views.ts";
 export interface DeliveryTerms {
   /** Whether the logs remember everything: then nothing may be lost between nodes that stay up. */
   readonly isAmple: boolean;
+  /**
+   * How many of a stream's newest messages a node may still repeat as it tells that those before
+   * them are lost: these may be lost on their way, be forgotten meanwhile, and be another gap.
+   */
+  readonly repeatableMax: number;
   /** How long a node may take to tell where it stands, in ms: longer where answers are lost. */
   readonly settleMs: Millis;
   /** When the last message may have arrived. */
@@ -90,10 +95,10 @@ function checkSkips(stay: Stay, streams: Streams, views: PeerViews): string[] {
   return faults;
 }
 
-/** Messages of one node that were lost in a row, and up to when a gap has told of them. */
+/** Messages of one node that were lost in a row, and of how many of them gaps have told. */
 interface LostRow {
   readonly sentAt: Millis[];
-  toldAt: Millis;
+  told: number;
 }
 
 /** Each gap tells of a loss that may be, and of one that was not told before. */
@@ -102,15 +107,14 @@ function checkGaps(history: History, stay: Stay, terms: DeliveryTerms): string[]
   if (gaps.length === 0) return [];
   const rows = findLostRows(history, stay, terms);
   return gaps.flatMap(({ at }) => {
-    const untold = rows.filter(({ sentAt, toldAt }) =>
-      sentAt.some((lostAt) => lostAt > toldAt && lostAt <= at)
-    );
+    const untold = rows.filter(({ sentAt, told }) => (sentAt[told] ?? Infinity) <= at);
     // A gap does not say whose messages are lost; those of which more are lost soon, at best.
     const next = ({ sentAt }: LostRow): Millis => sentAt.find((lostAt) => lostAt > at) ?? Infinity;
-    const told = untold.sort((left, right) => next(left) - next(right))[0];
-    if (told === undefined) return [`${of(stay)} has a gap at ${at.toFixed(0)} for no loss`];
-    // What was under way to its own node then is told of by another.
-    told.toldAt = at - UNDER_WAY_MS;
+    const row = untold.sort((left, right) => next(left) - next(right))[0];
+    if (row === undefined) return [`${of(stay)} has a gap at ${at.toFixed(0)} for no loss`];
+    // Of one at least. What was under way to its own node then is told of by another.
+    const old = row.sentAt.filter((lostAt) => lostAt <= at - UNDER_WAY_MS);
+    row.told = Math.max(row.told + 1, old.length - terms.repeatableMax);
     return [];
   });
 }
@@ -128,7 +132,7 @@ function findLostRows(history: History, stay: Stay, terms: DeliveryTerms): LostR
     }
     let row = open.get(node);
     if (row === undefined) {
-      open.set(node, row = { sentAt: [], toldAt: -Infinity });
+      open.set(node, row = { sentAt: [], told: 0 });
       rows.push(row);
     }
     row.sentAt.push(sentAt);

@@ -150,8 +150,13 @@ function judge(world: World): void {
   const { history, schedule, options } = world;
   const endedAt = schedule.now;
   const settleMs = losesDatagrams(world) ? SETTLE_MS : 0;
-  const terms = { isAmple: isAmple(world), settleMs, endedAt };
-  history.faults.push(...checkDelivery(history, terms));
+  history.faults.push(...checkDelivery(history, {
+    isAmple: isAmple(world),
+    // What an ample log loses has died with its node, all at once.
+    repeatableMax: isAmple(world) ? 0 : options.log.logMessagesMax,
+    settleMs,
+    endedAt,
+  }));
   const addressOf = (node: NodeId): string => world.addressOf(node);
   history.faults.push(...checkPresence(history, {
     settleMs: SETTLE_MS,

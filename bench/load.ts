@@ -21,8 +21,18 @@ const LOAD = "wsload";
 const FLOOR = "floor";
 const START_TIME_LIMIT_MS = 10_000;
 
-/** What is measured: a runtime that runs two nodes of the demo, or two nodes of a peer. */
-export type System = RuntimeName | PeerName;
+/** What is measured: two nodes of the demo on a runtime, two bare relays on it, or two of a peer. */
+export type System = RuntimeName | RelayName | PeerName;
+
+/** Two bare relays on a runtime, as a table calls them. */
+export type RelayName = `bare relay on ${RuntimeName}`;
+
+/** The runtimes that bare relays run on. */
+export const RELAYS: Readonly<Record<RelayName, RuntimeName>> = {
+  "bare relay on node": "node",
+  "bare relay on bun": "bun",
+  "bare relay on deno": "deno",
+};
 
 /** Who is measured against: nats-server beside the mesh, Socket.IO with its adapter beside Redis. */
 export type PeerName = "nats-server" | "socket.io";
@@ -55,8 +65,10 @@ export type CaseName = keyof typeof CASES;
 
 /** What one run found. */
 export interface Measurement {
-  /** CPU time of both servers for one delivery, in µs. */
+  /** CPU time of all servers for one delivery, in µs. */
   readonly cpuMicros: number;
+  /** Of it that of redis-server, where there is one. */
+  readonly redisMicros: number | undefined;
   /** Deliveries a second. */
   readonly deliveriesPerSecond: number;
   /** The median time from publish to delivery, in µs. */
@@ -70,6 +82,8 @@ export interface Measurement {
 interface Servers {
   readonly ports: readonly number[];
   readonly pids: readonly (number | undefined)[];
+  /** The process id of the redis-server between them, if there is one. */
+  readonly redis?: number;
 }
 
 /** Compiles what is written in C, unless that was done before. @throws {Error} Without gcc. */
@@ -118,10 +132,16 @@ export async function measure(
     );
   };
   if (system === "nats-server") await withNats((servers) => run(servers, NATS_FRAMES));
-  else if (backplane === "mesh") {
+  else if (isRelay(system)) {
+    await withRelays(RELAYS[system], (servers) => run(servers, CHORUS_FRAMES));
+  } else if (backplane === "mesh") {
     await withNodes(system as RuntimeName, undefined, (servers) => run(servers, CHORUS_FRAMES));
   } else await withRedis({ flags: REDIS_FLAGS }, (server) => overRedis(system, server, run));
   return found[0]!;
+}
+
+function isRelay(system: System): system is RelayName {
+  return system in RELAYS;
 }
 
 /** A subscriber that falls behind is to catch up, and not to be thrown out. */
@@ -129,17 +149,15 @@ const REDIS_FLAGS = ["--client-output-buffer-limit", "pubsub", "0", "0", "0"];
 
 // The server's CPU time counts: without it nothing would be delivered.
 async function overRedis(
-  system: Exclude<System, "nats-server">,
-  { url, pid }: RedisServer,
+  system: Exclude<System, RelayName | "nats-server">,
+  { url, pid: redis }: RedisServer,
   run: (servers: Servers, frames: readonly string[]) => Promise<void>,
 ): Promise<void> {
   if (system !== "socket.io") {
-    return await withNodes(system, url, ({ ports, pids }) => {
-      return run({ ports, pids: [...pids, pid] }, CHORUS_FRAMES);
-    });
+    return await withNodes(system, url, (nodes) => run({ ...nodes, redis }, CHORUS_FRAMES));
   }
   const ports = await freePorts(2);
-  await withSocketIo(ports, url, (pids) => run({ ports, pids: [...pids, pid] }, SOCKET_IO_FRAMES));
+  await withSocketIo(ports, url, (pids) => run({ ports, pids, redis }, SOCKET_IO_FRAMES));
 }
 
 const CHORUS_FRAMES = [
@@ -162,17 +180,20 @@ const NATS_FRAMES = [
 
 async function runLoad(
   name: string,
-  { ports, pids }: Servers,
+  { ports, pids, redis }: Servers,
   args: readonly string[],
 ): Promise<Measurement> {
   const { stdout } = await promisify(execFile)(join(FOLDER, LOAD), [
     ...["--name", name, "--sub-ports", ports.join(), "--pub-ports", `${ports[0]}`],
-    ...["--pids", pids.join()],
+    ...["--pids", [...pids, ...(redis === undefined ? [] : [redis])].join()],
     ...args,
   ]);
   const read = (pattern: RegExp): number => Number(pattern.exec(stdout)?.[1] ?? Number.NaN);
   return {
     cpuMicros: read(/total us\/deliv=([\d.]+)/),
+    redisMicros: redis === undefined
+      ? undefined
+      : read(new RegExp(`pid${pids.length} .*?us/deliv=([\\d.]+)`)),
     deliveriesPerSecond: read(/deliv\/s=([\d.]+)/),
     medianMicros: read(/p50=([\d.]+)/),
     lost: read(/lost=(-?[\d.]+)/),
@@ -194,6 +215,20 @@ async function withNodes(
       b.process.event("peerconnected", { peer: a.node }),
     ]);
     await body({ ports: [a.port, b.port], pids: [a.process.pid, b.process.pid] });
+  });
+}
+
+async function withRelays(
+  runtime: RuntimeName,
+  body: (servers: Servers) => Promise<void>,
+): Promise<void> {
+  await withProcesses(async (start) => {
+    const a = start({ script: "bench/relay.ts", runtime });
+    const { port: portA, linkPort } = await a.event("listening");
+    const b = start({ script: "bench/relay.ts", runtime, args: [`${linkPort}`] });
+    const { port: portB } = await b.event("listening");
+    await Promise.all([a.event("linked"), b.event("linked")]);
+    await body({ ports: [Number(portA), Number(portB)], pids: [a.pid, b.pid] });
   });
 }
 

@@ -20,6 +20,8 @@ import {
   measureFloor,
   type Measurement,
   type PeerName,
+  type RelayName,
+  RELAYS,
   type System,
 } from "./load.ts";
 
@@ -31,6 +33,7 @@ const HELP = `CPU time per delivery, and its ratio to a peer's.
   --rounds N       how often each run is done; the median counts (default 3)
   --backplane NAME mesh, beside nats-server; or redis, beside Socket.IO (default mesh)
   --no-peer        without the peer
+  --relay          with bare relays on the same runtimes; on the mesh alone
 `;
 
 /** At most this ratio to the peer's CPU time per delivery, on each runtime. */
@@ -55,6 +58,11 @@ const TARGETS: Readonly<Record<BackplaneName, Readonly<Record<CaseName, number>>
 
 /** The row of the bare system calls. */
 const WRITES = "write(2) alone";
+/** The row below a system that tells what its redis-server took. */
+const REDIS = "of it redis-server";
+
+/** µs of CPU per delivery in each round, by row and case. */
+type Figures = Map<string, readonly number[]>;
 
 interface Options {
   readonly backplane: BackplaneName;
@@ -73,55 +81,70 @@ async function main(options: Options): Promise<void> {
   const { backplane, peer, systems, cases, seconds, rounds } = options;
   compileLoad();
   if (peer === "socket.io") installSocketIo();
-  const medians = new Map<string, number>();
+  const figures: Figures = new Map();
+  const add = (row: string, name: CaseName, value: number): void => {
+    const key = `${row} ${name}`;
+    figures.set(key, [...(figures.get(key) ?? []), value]);
+  };
   for (const name of cases) {
-    const runs = new Map<System, Measurement[]>(systems.map((system) => [system, []]));
-    const floors: number[] = [];
     // Systems take turns, so that what else the machine does meets all of them.
     for (let round = 0; round < rounds; round++) {
-      floors.push(await measureFloor(name, 1));
+      add(WRITES, name, await measureFloor(name, 1));
       for (const system of systems) {
         const measurement = await measure(system, name, { seconds, backplane });
-        runs.get(system)?.push(measurement);
+        const { cpuMicros, redisMicros, lost, closed } = measurement;
+        add(system, name, cpuMicros);
+        if (redisMicros !== undefined) add(`${system} ${REDIS}`, name, redisMicros);
+        if (lost !== 0 || closed !== 0) process.exitCode = 1;
         write(`${describe(system, name, measurement)}\n`);
       }
     }
-    medians.set(`${WRITES} ${name}`, median(floors));
-    for (const [system, measurements] of runs) {
-      medians.set(`${system} ${name}`, median(measurements.map(({ cpuMicros }) => cpuMicros)));
-      if (measurements.some(({ lost, closed }) => lost !== 0 || closed !== 0)) process.exitCode = 1;
-    }
   }
-  write(`\n${formatTable(options, medians)}`);
+  write(`\n${formatTable(options, figures)}`);
 }
 
 function describe(system: System, name: CaseName, measurement: Measurement): string {
-  const { cpuMicros, deliveriesPerSecond, medianMicros, lost, closed } = measurement;
+  const { cpuMicros, redisMicros, deliveriesPerSecond, medianMicros, lost, closed } = measurement;
+  const redis = redisMicros === undefined ? "" : `, ${REDIS} ${redisMicros.toFixed(3)}`;
   const cells = [
-    `${cpuMicros.toFixed(3)} us/delivery`,
+    `${cpuMicros.toFixed(3)} us/delivery${redis}`,
     `${Math.round(deliveriesPerSecond)} deliveries/s`,
     `median ${medianMicros} us`,
   ];
   if (lost !== 0) cells.push(`LOST ${lost}`);
   if (closed !== 0) cells.push(`CLOSED ${closed}`);
-  return `${name.padEnd(10)} ${system.padEnd(11)} ${cells.join(", ")}`;
+  return `${name.padEnd(10)} ${system.padEnd(18)} ${cells.join(", ")}`;
 }
 
-/** Writes Markdown: per system and case the µs of CPU per delivery, and the ratio to the peer's. */
+/**
+ * Writes Markdown: per row and case the median µs of CPU per delivery, and the ratio to the peer's.
+ * The ratio is the median of the rounds' own: what else the machine does changes from round to
+ * round, and within one hardly.
+ */
 function formatTable(
   { backplane, peer, systems, cases }: Options,
-  medians: ReadonlyMap<string, number>,
+  figures: Readonly<Figures>,
 ): string {
-  const cell = (system: string, name: CaseName): string => {
-    const value = medians.get(`${system} ${name}`) ?? Number.NaN;
-    const theirs = medians.get(`${peer} ${name}`);
-    if (theirs === undefined || system === peer) return value.toFixed(2);
-    return `${value.toFixed(2)} (${(value / theirs).toFixed(2)})`;
+  const read = (row: string, name: CaseName): readonly number[] => {
+    return figures.get(`${row} ${name}`) ?? [];
+  };
+  const plain = (row: string) => cases.map((name) => median(read(row, name)).toFixed(2));
+  const besidePeer = (row: string) => {
+    if (peer === undefined || row === peer) return plain(row);
+    return cases.map((name) => {
+      const theirs = read(peer, name);
+      const ratios = read(row, name).map((value, round) => value / theirs[round]!);
+      return `${median(read(row, name)).toFixed(2)} (${median(ratios).toFixed(2)})`;
+    });
   };
   const rows = [
     ["µs per delivery", ...cases],
     ["---", ...cases.map(() => "---")],
-    ...[...systems, WRITES].map((row) => [row, ...cases.map((name) => cell(row, name))]),
+    ...systems.flatMap((system) => [
+      [system, ...besidePeer(system)],
+      ...(backplane === "redis" ? [[REDIS, ...plain(`${system} ${REDIS}`)]] : []),
+    ]),
+    [WRITES, ...besidePeer(WRITES)],
     ["at most, ratio", ...cases.map((name) => TARGETS[backplane][name].toFixed(2))],
   ];
   return rows.map((row) => `| ${row.join(" | ")} |\n`).join("");
@@ -144,11 +167,13 @@ function readOptions(): Options | undefined {
       "rounds": { type: "string", default: "3" },
       "backplane": { type: "string", default: "mesh" },
       "no-peer": { type: "boolean", default: false },
+      "relay": { type: "boolean", default: false },
       "help": { type: "boolean", default: false },
     },
   });
   if (values.help === true) return undefined;
   const [backplane] = pick("--backplane", ["mesh", "redis"], [values.backplane ?? ""]);
+  if (values.relay === true && backplane !== "mesh") refuse("--relay is for the mesh alone");
   const peer: PeerName | undefined = backplane === "redis"
     ? "socket.io"
     : hasNats()
@@ -156,17 +181,24 @@ function readOptions(): Options | undefined {
     : undefined;
   const isMeasured = peer !== undefined && values["no-peer"] !== true;
   if (!isMeasured) write("without a peer, so there are no ratios\n");
+  const runtimes = pick("--runtime", RUNTIMES, values.runtime) as RuntimeName[];
   return {
     backplane: backplane as BackplaneName,
     peer: isMeasured ? peer : undefined,
     systems: [
       ...(isMeasured ? [peer] : []),
-      ...pick("--runtime", RUNTIMES, values.runtime) as RuntimeName[],
+      ...runtimes,
+      ...(values.relay === true ? relaysOn(runtimes) : []),
     ],
     cases: pick("--case", Object.keys(CASES), values.case) as CaseName[],
     seconds: readNumber("--seconds", values.seconds),
     rounds: readNumber("--rounds", values.rounds),
   };
+}
+
+function relaysOn(runtimes: readonly RuntimeName[]): RelayName[] {
+  const names = Object.keys(RELAYS) as RelayName[];
+  return names.filter((name) => runtimes.includes(RELAYS[name]));
 }
 
 function pick(flag: string, known: readonly string[], wanted: string[] | undefined): string[] {

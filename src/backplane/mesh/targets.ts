@@ -16,8 +16,8 @@ interface Target {
   readonly place: DialPlace;
   /** Whether the operator named it. */
   isSeed: boolean;
-  /** Whether a node was met there, or is linked and says that it is there. */
-  isProven: boolean;
+  /** The node that was last met there, or was linked and said that it is there. */
+  proven: NodeId | undefined;
   /** The node that was last met or told of there. */
   node: NodeId | undefined;
   isDialling: boolean;
@@ -88,9 +88,7 @@ export class Targets {
   /** A node that is linked says where it is dialled. */
   met(place: HostPort, node: NodeId, now: Millis): void {
     const target = this.#targets.get(formatAddress(place)) ?? this.#addInPlace(place, now);
-    if (target === undefined) return;
-    target.isProven = true;
-    target.node = node;
+    if (target !== undefined) prove(target, node);
   }
 
   /** Gossip tells of a node, to be dialled after a pause unless it dials first. */
@@ -154,9 +152,8 @@ export class Targets {
     const target = this.#targets.get(address);
     if (target === undefined) return;
     target.isDialling = false;
-    target.isProven = true;
-    target.node = node;
     target.failingSince = undefined;
+    prove(target, node);
   }
 
   /** An address that was dialled did not lead to a node. The pause doubles, and chance spreads it. */
@@ -214,7 +211,7 @@ export class Targets {
     const target: Target = {
       place,
       isSeed: false,
-      isProven: false,
+      proven: undefined,
       node: undefined,
       isDialling: false,
       failures: 0,
@@ -251,7 +248,14 @@ export class Targets {
   }
 }
 
+// That an address failed says nothing of a node that is new there, whose end must be found out soon.
+function prove(target: Target, node: NodeId): void {
+  if (target.proven !== node) target.failures = 0;
+  target.proven = node;
+  target.node = node;
+}
+
 /** Whether nothing but gossip speaks for an address. */
-function isDoubtful({ isSeed, isProven, place }: Target): boolean {
-  return !isSeed && !isProven && place.serverName === undefined;
+function isDoubtful({ isSeed, proven, place }: Target): boolean {
+  return !isSeed && proven === undefined && place.serverName === undefined;
 }

@@ -76,6 +76,26 @@ test("a node whose link lasted is dialled at once when it breaks, and else after
   deepStrictEqual(due(targets, now + 100), ["10.0.0.1:1"]);
 });
 
+test("a new node whose link breaks is dialled soon, however often its address failed before", () => {
+  const targets = create();
+  targets.addSeed(place("10.0.0.1:1"), false, 0);
+  let now = 0;
+  for (const node of ["a", "b"]) {
+    for (let failures = 0; failures < 10; failures++) {
+      now += 5_000;
+      deepStrictEqual(due(targets, now), ["10.0.0.1:1"]);
+      targets.failed("10.0.0.1:1", now);
+    }
+    // Others have told of it before it dials itself.
+    targets.heardOf(place("10.0.0.1:1"), node, 5_000, now);
+    targets.met(place("10.0.0.1:1"), node, now);
+    targets.lost(node, false, now);
+    deepStrictEqual(due(targets, now + 99), []);
+    deepStrictEqual(due(targets, now + 100), ["10.0.0.1:1"]);
+    targets.failed("10.0.0.1:1", now + 100);
+  }
+});
+
 test("where a node left nobody is expected, but a seed is dialled after a pause", () => {
   const targets = create();
   targets.addSeed(place("10.0.0.1:1"), false, 0);

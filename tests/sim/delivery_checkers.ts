@@ -19,7 +19,7 @@ export interface DeliveryTerms {
   readonly endedAt: Millis;
 }
 
-// The longest that a message and the word of a loss take to their nodes and clients.
+// The longest that a message and the word of a loss take to their nodes and clients, if those run.
 const UNDER_WAY_MS = 300;
 
 type Streams = Map<string, Publication[]>;
@@ -113,10 +113,21 @@ function checkGaps(history: History, stay: Stay, terms: DeliveryTerms): string[]
     const row = untold.sort((left, right) => next(left) - next(right))[0];
     if (row === undefined) return [`${of(stay)} has a gap at ${at.toFixed(0)} for no loss`];
     // Of one at least. What was under way to its own node then is told of by another.
-    const old = row.sentAt.filter((lostAt) => lostAt <= at - UNDER_WAY_MS);
+    const since = underWaySince(history, at);
+    const old = row.sentAt.filter((lostAt) => lostAt <= since);
     row.told = Math.max(row.told + 1, old.length - terms.repeatableMax);
     return [];
   });
+}
+
+// What was said to a process that stands still is under way until it goes on.
+function underWaySince(history: History, at: Millis): Millis {
+  let since = at;
+  for (const { kind, startedAt, endedAt } of history.disturbances) {
+    if (kind !== "freeze" || startedAt > at || endedAt < at - UNDER_WAY_MS) continue;
+    since = Math.min(since, startedAt);
+  }
+  return since - UNDER_WAY_MS;
 }
 
 function findLostRows(history: History, stay: Stay, terms: DeliveryTerms): LostRow[] {

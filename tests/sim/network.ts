@@ -362,11 +362,13 @@ export class Network {
     });
   }
 
-  // Bytes for a connection that is over there are answered with a reset, if the machine runs.
+  // Bytes for a connection that is over there are answered with a reset, if the machine runs. It
+  // comes behind what was said there before, as everything of a stream does.
   #refuse(from: End): void {
     this.#retire(from);
     if (from.isClosed || this.#dark.has(from.remote)) return;
-    this.#schedule.in(this.#delay(from.remote, from.address), () => {
+    const resetAt = this.#schedule.now + this.#delay(from.remote, from.address);
+    this.#schedule.at(Math.max(resetAt, from.peer.lastAt), () => {
       if (from.isClosed || this.isBlocked(from.remote, from.address)) return;
       from.isClosed = true;
       this.#drop(from);

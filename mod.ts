@@ -43,6 +43,7 @@
 export type {
   Backplane,
   BackplaneHandler,
+  BackplaneStart,
   BackplaneState,
   BackplaneStats,
   NodeIdentity,

@@ -1,4 +1,4 @@
-import type { Backplane, BackplaneStats } from "./backplane/backplane.ts";
+import type { Backplane, BackplaneStart, BackplaneStats } from "./backplane/backplane.ts";
 import { Channels, coreOf } from "./channels.ts";
 import { ClusterCore, type ClusterObserver } from "./cluster_core.ts";
 import type { ClusterNodeStats } from "./cluster/cluster_node_stats.ts";
@@ -230,7 +230,13 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
    * Starts the backplanes. Resolves when others can reach this node; connecting to them goes on,
    * see `whenReady`.
    *
-   * @throws {ClusterError} `listen_failed` if a port is taken, `stopped` if it was stopped.
+   * Of several backplanes one is enough. One that cannot be had now, as its Redis is down, is told
+   * as a `fault`, goes on being tried, and is used from when it is there.
+   *
+   * @throws {ClusterError} `listen_failed` if a port is taken, `unreachable` if none of several
+   *     backplanes can be had, `stopped` if it was stopped.
+   * @throws {RedisError} If the only backplane cannot be had, or if somebody has to fix what is wrong
+   *     with one of several, such as a password.
    */
   async start(): Promise<void> {
     if (this.#phase !== "new") {
@@ -238,18 +244,22 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
     }
     this.#phase = "starting";
     this.#core.start();
+    const starting = this.#backplanes.map((_, path) => this.#startPath(path));
+    let reasons: readonly Error[];
     try {
-      for (const [path, backplane] of this.#backplanes.entries()) {
-        await backplane.start(this.nodeId, this.name, this.#core.handler(path));
-        this.#requireGoingOn("start");
-        this.#core.started(path);
-      }
+      reasons = (await Promise.all(starting)).flatMap(reasonOf);
+      // Meanwhile one of them may have come up.
+      const isCutOff = reasons.length === starting.length && this.#core.hasLostEveryPath;
+      if (isCutOff) throw this.#unreachable(reasons);
+      this.#requireGoingOn("start");
     } catch (error) {
       await this.stop();
+      await Promise.allSettled(starting);
       throw error;
     }
     this.#phase = "running";
     this.#review();
+    for (const reason of reasons) this.dispatchEvent(new FaultEvent(reason));
   }
 
   /**
@@ -317,6 +327,22 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
     if (this.#isOver) {
       throw new ClusterError("stopped", `Cannot ${action}: the cluster was stopped`);
     }
+  }
+
+  async #startPath(path: number): Promise<BackplaneStart> {
+    const handler = this.#core.handler(path);
+    const start = await this.#backplanes[path]!.start(this.nodeId, this.name, handler);
+    this.#requireGoingOn("start");
+    this.#core.started(path, start.state);
+    return start;
+  }
+
+  // Tells why each backplane, of all that there are, could not be had.
+  #unreachable(reasons: readonly Error[]): Error {
+    if (reasons.length === 1) return reasons[0]!;
+    const told = reasons.map(({ message }, path) => `${this.#labels[path]}: ${message}`).join("; ");
+    const message = `Cannot start cluster: none of its backplanes can be reached; ${told}`;
+    return new ClusterError("unreachable", message, { cause: new AggregateError(reasons, told) });
   }
 
   async #end(): Promise<void> {
@@ -387,6 +413,10 @@ function resolveOptions(
   requireInteger("cluster", "confirmTimeoutMs", confirmTimeoutMs, { min: 1, max: 600_000 });
   requireInteger("cluster", "interestLingerMs", interestLingerMs, { min: 0, max: 600_000 });
   return Object.freeze({ heartbeatMs, deafMs, nodeTimeoutMs, confirmTimeoutMs, interestLingerMs });
+}
+
+function reasonOf(start: BackplaneStart): readonly Error[] {
+  return start.state === "down" ? [start.reason] : [];
 }
 
 function requireBackplanes(given: Backplane | readonly Backplane[]): readonly Backplane[] {

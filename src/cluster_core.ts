@@ -131,10 +131,11 @@ export class ClusterCore {
     this.#drive = drive(this.#machine, this.#clock, (output) => this.#perform(output));
   }
 
-  /** A backplane has been started: it is asked for the channels that are wanted so far. */
-  started(path: number): void {
+  /** A backplane has been started, and is up or tries to be: it is asked for the wanted channels. */
+  started(path: number, state: BackplaneState): void {
     const backplane = this.#paths[path]!;
-    this.#states[path] = "up";
+    // What it reported in the meantime is newer.
+    if (this.#states[path] === "down") this.#onState(path, state);
     this.#started.add(backplane);
     for (const channel of this.#machine.channels) backplane.subscribe(channel);
   }

@@ -122,6 +122,8 @@ export class LinkError extends Error {
 export type ClusterErrorCode =
   /** The port to listen on is taken, or the address cannot be bound. */
   | "listen_failed"
+  /** None of several backplanes could be reached; see `cause`, an `AggregateError`. */
+  | "unreachable"
   /** The object was stopped, or was started before. */
   | "stopped"
   /** A wait ended by its time limit. */

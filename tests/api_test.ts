@@ -8,6 +8,7 @@ const NAMES: readonly string[] = [
   "type Attachable",
   "type Backplane",
   "type BackplaneHandler",
+  "type BackplaneStart",
   "type BackplaneState",
   "type BackplaneStats",
   "type BunHandlers",

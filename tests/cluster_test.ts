@@ -2,10 +2,12 @@ import { deepStrictEqual, match, ok, rejects, strictEqual, throws } from "node:a
 import { test } from "node:test";
 import { Channels } from "../src/channels.ts";
 import { Cluster, type ClusterEvents, type ClusterOptions } from "../src/cluster.ts";
-import type { LinkError } from "../src/errors.ts";
+import type { BackplaneStart } from "../src/backplane/backplane.ts";
+import type { ClusterError, LinkError } from "../src/errors.ts";
 import type { FaultEvent, PeerEvent } from "../src/events.ts";
 import { type Mesh, mesh, type MeshOptions } from "../src/backplane/mesh/mesh_backplane.ts";
 import { redis } from "../src/backplane/redis/redis_backplane.ts";
+import { FakeBackplane } from "./support/fake_backplane.ts";
 import { SwallowingProxy } from "./support/swallowing_proxy.ts";
 
 interface Node {
@@ -291,6 +293,104 @@ test("start() names the port that is taken", async () => {
     return true;
   });
   await a.cluster.stop();
+});
+
+function away(name: string): FakeBackplane {
+  return new FakeBackplane(name, { state: "down", reason: new Error(`Cannot find ${name}`) });
+}
+
+test("P15: of several backplanes one is enough to start, and the others are used once they are up", async () => {
+  const late = away("late");
+  const cluster = new Cluster([late, mesh({ port: 0 })]);
+  const channels = new Channels();
+  cluster.attach(channels);
+  channels.subscribe("before");
+  const faults: string[] = [];
+  cluster.addEventListener("fault", ({ error }) => void faults.push(error.message));
+  await cluster.start();
+  deepStrictEqual(faults, ["Cannot find late"]);
+  // It delivers nothing, and nobody waits for it.
+  deepStrictEqual(await channels.subscribe("after").confirmed, { missing: [] });
+  strictEqual(cluster.stats().cluster.confirmTimeouts, 0);
+  for (const state of [undefined, "up", "down"] as const) {
+    if (state !== undefined) late.handler.state(state);
+    deepStrictEqual([cluster.ready, cluster.health, cluster.stale], [true, "ok", false]);
+  }
+  for (const channel of ["before", "after"]) ok(late.channels.has(channel), channel);
+  await cluster.stop();
+  strictEqual(late.hasStopped, true);
+  strictEqual(faults.length, 1);
+});
+
+test("P15: a node whose only backplane that was up is lost is deaf, until another one is up", async () => {
+  const late = away("late");
+  const first = new FakeBackplane("first", { state: "up" });
+  const cluster = new Cluster([first, late]);
+  await cluster.start();
+  strictEqual(cluster.health, "ok");
+  first.handler.state("down");
+  deepStrictEqual([cluster.health, cluster.stale], ["deaf", true]);
+  late.handler.state("up");
+  deepStrictEqual([cluster.health, cluster.stale], ["ok", false]);
+  await cluster.stop();
+});
+
+test("start() fails where no backplane can be had, and names each; alone, it says what that says", async () => {
+  const all = [away("one"), away("two"), away("two")];
+  await rejects(new Cluster(all).start(), (error: ClusterError) => {
+    strictEqual(error.code, "unreachable");
+    match(error.message, /one: Cannot find one; two: Cannot find two; two 2: Cannot find two$/);
+    strictEqual((error.cause as AggregateError).errors.length, 3);
+    return true;
+  });
+  ok(all.every(({ hasStopped }) => hasStopped));
+  await rejects(new Cluster(away("one")).start(), { name: "Error", message: "Cannot find one" });
+});
+
+test("start() goes on with a backplane that came up while it was told of another, or of itself", async () => {
+  for (const isItself of [false, true]) {
+    let giveUp = (_start: BackplaneStart): void => {};
+    const slow = new FakeBackplane("slow", new Promise((resolve) => giveUp = resolve));
+    const late = away("late");
+    const cluster = new Cluster([late, slow]);
+    const starting = cluster.start();
+    // By then the one start has come to nothing.
+    await new Promise((resolve) => setImmediate(resolve));
+    giveUp({ state: "down", reason: new Error("Cannot find slow") });
+    (isItself ? slow : late).handler.state("up");
+    await starting;
+    strictEqual(cluster.health, "ok");
+    await cluster.stop();
+  }
+});
+
+test("start() fails when the cluster is stopped while it hears how the last start ended", async () => {
+  let end = (_start: BackplaneStart): void => {};
+  const slow = new FakeBackplane("slow", new Promise((resolve) => end = resolve));
+  const cluster = new Cluster([slow]);
+  const isTold = new Promise<void>((resolve) => {
+    slow.subscribe = () => resolve();
+  });
+  const starting = rejects(cluster.start(), { name: "ClusterError", code: "stopped" });
+  const channels = new Channels();
+  cluster.attach(channels);
+  channels.subscribe("news");
+  end({ state: "up" });
+  await isTold;
+  await cluster.stop();
+  await starting;
+  strictEqual(cluster.health, "stopped");
+});
+
+test("start() fails where one of several backplanes has to be fixed, and leaves nothing open", async () => {
+  const wrong = new FakeBackplane("wrong", Promise.reject(new Error("Cannot enter")));
+  const links = mesh({ port: 0 });
+  await rejects(new Cluster([links, wrong, away("late")]).start(), { message: "Cannot enter" });
+  strictEqual(wrong.hasStopped, true);
+  // The port is free again.
+  const other = new Cluster(mesh({ port: links.port }));
+  await other.start();
+  await other.stop();
 });
 
 test("a wrong secret keeps a node out, and both sides can tell why", async () => {

@@ -37,6 +37,16 @@ export type BackplaneState =
   /** It has lost what it runs on (such as the Redis server) and tries to get it back. */
   | "down";
 
+/** How a start ended that did not fail. */
+export type BackplaneStart =
+  /** Others can reach this node. */
+  | { readonly state: "up" }
+  /**
+   * What it runs on cannot be had now, and time may mend that. It goes on trying until it is
+   * stopped, may be used in the meantime, and reports `up` once it has what it needs.
+   */
+  | { readonly state: "down"; readonly reason: Error };
+
 /**
  * What a backplane reports. Its methods MUST NOT throw.
  *
@@ -77,16 +87,19 @@ export interface Backplane {
    */
   readonly lossNoticeMs: number;
   /**
-   * Starts the engine. Resolves when it can be reached by others; connecting to them goes on.
+   * Starts the engine. Resolves when it can be reached by others, or is known not to be for a while;
+   * connecting to them goes on.
    *
    * @param id This node.
    * @param name The operator's name for it.
-   * @param handler Takes what happens, from now until `stop` has resolved.
-   * @throws {Error} If it cannot start: a port in use, a wrong password. The message says what to
-   *     fix. It starts once: later, or once it was stopped, it rejects with a `ClusterError` whose
-   *     code is `stopped`.
+   * @param handler Takes what happens, from now until `stop` has resolved. The reason of a start
+   *     that left it `down` is not reported to it as well.
+   * @returns Whether it is up. Who has no use for one that is down stops it.
+   * @throws {Error} If somebody has to fix what is wrong: a port in use, a wrong password. The
+   *     message says what. It starts once: later, or once it was stopped, it rejects with a
+   *     `ClusterError` whose code is `stopped`.
    */
-  start(id: NodeId, name: string, handler: BackplaneHandler): Promise<void>;
+  start(id: NodeId, name: string, handler: BackplaneHandler): Promise<BackplaneStart>;
   /**
    * Sends a payload to some nodes, soon: payloads of one tick leave in one write per node.
    *

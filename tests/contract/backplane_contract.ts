@@ -13,6 +13,10 @@ export interface BackplaneGround {
   createBroken(): { readonly backplane: Backplane; readonly says: RegExp };
   /** Whether anything of an engine is still open: a port, a connection. */
   isOpen(backplane: Backplane): Promise<boolean>;
+  /** Takes away what the engines run on, where they run on anything. */
+  readonly fail?: () => Promise<void>;
+  /** Gives it back. */
+  readonly recover?: () => Promise<void>;
 }
 
 /** An engine that is held to the contract. */
@@ -21,6 +25,8 @@ export interface BackplaneCase {
   readonly name: string;
   /** Whether the order holds only among what is sent to the same nodes in the same channel. */
   readonly isOrderPerChannel?: boolean;
+  /** Whether it runs on something that can be away. */
+  readonly canBeAway?: boolean;
   /** Why it cannot run here. */
   readonly skip?: string | false;
   /** Runs a test's body on a fresh ground. */
@@ -33,6 +39,7 @@ export function testBackplane(engine: BackplaneCase): void {
   testSending(engine);
   testChannels(engine);
   testEnds(engine);
+  if (engine.canBeAway === true) testAbsence(engine);
 }
 
 type Body = (sides: readonly BackplaneSide[], ground: BackplaneGround) => Promise<void> | void;
@@ -249,7 +256,7 @@ function testEnds(engine: BackplaneCase): void {
   testOn(engine, "starts once, and never again", async (ground) => {
     const side = new BackplaneSide("a", ground.create());
     const refusal = { name: "ClusterError", code: "stopped" };
-    await side.start();
+    deepStrictEqual(await side.start(), { state: "up" });
     await rejects(side.start(), refusal);
     strictEqual(await ground.isOpen(side.backplane), true);
     await side.stop();
@@ -271,6 +278,48 @@ function testEnds(engine: BackplaneCase): void {
     } finally {
       await side.stop();
     }
+    deepStrictEqual(side.offences, []);
+  });
+}
+
+function testAbsence(engine: BackplaneCase): void {
+  testOn(
+    engine,
+    "starts where what it runs on is away, and is up once that is back",
+    async (ground) => {
+      const a = new BackplaneSide("a", ground.create());
+      const b = new BackplaneSide("b", ground.create(a.backplane));
+      await ground.fail?.();
+      try {
+        const start = await a.start();
+        match(start.state === "down" ? start.reason.message : start.state, /^Cannot /);
+        a.backplane.subscribe("news");
+        a.backplane.subscribe("weather");
+        a.backplane.unsubscribe("weather");
+        a.sends(["to nobody"]);
+        await ground.recover?.();
+        await a.until("it is up", () => a.states.length > 0);
+        deepStrictEqual([a.states, a.subscriptions], [["up"], ["news"]]);
+        deepStrictEqual(await b.start(), { state: "up" });
+        await meet([a, b]);
+        b.sends(["one"], [a], "news");
+        await a.until("it is heard", () => a.heard(b).length === 1);
+        // What was told by the start is not told again.
+        deepStrictEqual([a.paths, a.faults], [["+b"], []]);
+      } finally {
+        for (const side of [a, b]) await side.stop();
+      }
+      deepStrictEqual([...a.offences, ...b.offences], []);
+    },
+  );
+
+  testOn(engine, "stops while what it runs on is away, and is silent", async (ground) => {
+    const side = new BackplaneSide("a", ground.create());
+    await ground.fail?.();
+    strictEqual((await side.start()).state, "down");
+    await side.stop();
+    await ground.recover?.();
+    strictEqual(await ground.isOpen(side.backplane), false);
     deepStrictEqual(side.offences, []);
   });
 }

@@ -3,7 +3,9 @@ import { test } from "node:test";
 import { type Backplane, type Mesh, mesh, redis } from "../../mod.ts";
 import { ClusterJournal } from "../support/cluster_journal.ts";
 import { ClusterSample, ClusterTraffic } from "../support/cluster_traffic.ts";
+import { withProcesses } from "../support/process.ts";
 import { skipWithoutRedis, withRedis } from "../support/redis_server.ts";
+import { RUNTIMES } from "../support/runtime_command.ts";
 
 const OPTIONS = { skip: skipWithoutRedis };
 
@@ -66,6 +68,59 @@ test(
     });
   },
 );
+
+test(
+  "P15: a node that starts while Redis is away is there over the mesh, and over both once it is back",
+  OPTIONS,
+  async () => {
+    await withRedis({}, async (server) => {
+      const ground = new Ground(server.url);
+      await server.kill();
+      const nodes: ClusterSample[] = [];
+      try {
+        for (const name of ["a", "b", "c"]) {
+          nodes.push(ground.create(name, "both"));
+          await nodes.at(-1)!.cluster.start();
+        }
+        for (const node of nodes) await node.meets(2);
+        const traffic = new ClusterTraffic(nodes);
+        await traffic.start();
+        await traffic.runs(200);
+        for (const { cluster, faults } of nodes) {
+          deepStrictEqual([cluster.health, cluster.stale, cluster.ready], ["ok", false, true]);
+          deepStrictEqual([faults.length, faults[0]?.includes(server.url.slice(8))], [1, true]);
+        }
+        await server.start();
+        for (const node of nodes) await node.until("it has all ways", () => hasWays(node, 2));
+        await traffic.runs(200);
+        // It has every channel that was wanted before it was there.
+        await ground.meshes[1]!.stop();
+        await traffic.runs(500);
+        await traffic.stop();
+        traffic.assertWhole();
+        for (const { name, events, faults } of nodes) {
+          deepStrictEqual(events.filter((event) => event.startsWith("-")), [], name);
+          deepStrictEqual(faults.filter((fault) => fault.includes("Redis")).length, 1, name);
+        }
+      } finally {
+        await Promise.all(nodes.map(({ cluster }) => cluster.stop()));
+      }
+    });
+  },
+);
+
+test("P15: a process whose node stops while a backplane is still away ends by itself", async () => {
+  await withProcesses(async (start) => {
+    for (const runtime of RUNTIMES) {
+      const child = start({ script: "tests/support/late_process.ts", runtime });
+      await child.event("stopped");
+      const stoppedAt = performance.now();
+      deepStrictEqual(await child.exited, { code: 0, signal: null });
+      const tookMs = performance.now() - stoppedAt;
+      ok(tookMs < 1_000, `${runtime} took ${tookMs} ms`);
+    }
+  });
+});
 
 test(
   "P15: a running cluster moves from mesh to Redis and back, node by node",

@@ -1,4 +1,8 @@
-import type { BackplaneHandler, BackplaneStats } from "../../src/backplane/backplane.ts";
+import type {
+  BackplaneHandler,
+  BackplaneState,
+  BackplaneStats,
+} from "../../src/backplane/backplane.ts";
 import type { CancelTimer } from "../../src/core/clock.ts";
 import type { Millis } from "../../src/core/machine.ts";
 import type { NodeId } from "../../src/core/node.ts";
@@ -56,12 +60,12 @@ export class BrokerPath implements SimulatedPath {
     this.#seat = { host, address, node, received: (datagram) => this.#receive(datagram) };
   }
 
-  start(handler: BackplaneHandler): void {
+  start(handler: BackplaneHandler): BackplaneState {
     this.#handler = handler;
     this.#reachedAt = this.#context.host.now();
     if (this.#isReachable) this.#connect();
-    else this.#handler.state("down");
     this.#arm();
+    return this.#isUp ? "up" : "down";
   }
 
   send(nodes: Iterable<NodeId> | undefined, payload: Uint8Array, channel?: string): void {

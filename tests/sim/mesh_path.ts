@@ -1,4 +1,8 @@
-import type { BackplaneHandler, BackplaneStats } from "../../src/backplane/backplane.ts";
+import type {
+  BackplaneHandler,
+  BackplaneState,
+  BackplaneStats,
+} from "../../src/backplane/backplane.ts";
 import type { ProofDigests } from "../../src/backplane/mesh/handshake.ts";
 import { Mesh } from "../../src/backplane/mesh/mesh.ts";
 import type { MeshInput } from "../../src/backplane/mesh/mesh_input.ts";
@@ -38,7 +42,7 @@ export class MeshPath implements SimulatedPath {
     this.#settings = settings;
   }
 
-  start(handler: BackplaneHandler): void {
+  start(handler: BackplaneHandler): BackplaneState {
     this.#handler = handler;
     const { id, name, address, host, network, chance } = this.#context;
     const context = {
@@ -52,6 +56,7 @@ export class MeshPath implements SimulatedPath {
     network.listen(address, { host, accept: (end) => this.#open(end, undefined) });
     this.#machine = new Mesh(context, this.#settings, host.now());
     this.#drive = drive(this.#machine, host, (output) => this.#perform(output));
+    return "up";
   }
 
   send(nodes: Iterable<NodeId> | undefined, payload: Uint8Array, channel?: string): void {

@@ -160,8 +160,8 @@ export class Process {
     this.channels.subscribe(BROADCAST_CHANNEL, this.#broadcasts, () => !this.#isStopping);
     this.cluster.start();
     for (const [index, path] of this.paths.entries()) {
-      path.start(this.cluster.handler(index));
-      this.cluster.started(index);
+      const state = path.start(this.cluster.handler(index));
+      this.cluster.started(index, state);
     }
   }
 

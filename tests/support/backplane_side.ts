@@ -1,6 +1,7 @@
 import type {
   Backplane,
   BackplaneHandler,
+  BackplaneStart,
   BackplaneState,
   NodeIdentity,
   PathLoss,
@@ -44,8 +45,8 @@ export class BackplaneSide implements BackplaneHandler {
   }
 
   /** Starts the engine. */
-  async start(): Promise<void> {
-    await this.backplane.start(this.id, this.name, this);
+  start(): Promise<BackplaneStart> {
+    return this.backplane.start(this.id, this.name, this);
   }
 
   /** Stops the engine, and from then on takes every report for an offence. */

@@ -24,5 +24,7 @@ export function createRedisGround(
       const lists = await Promise.all(servers.map((server) => server.cli("client", "list")));
       return lists.some((list) => list.includes("name=chorus"));
     },
+    fail: async () => void await Promise.all(servers.map((server) => server.kill())),
+    recover: async () => void await Promise.all(servers.map((server) => server.start())),
   };
 }

@@ -11,6 +11,7 @@ import type { Tcp, TcpConnection, TcpHandler, TcpListener } from "../../runtime/
 import {
   type Backplane,
   type BackplaneHandler,
+  type BackplaneStart,
   type BackplaneStats,
   startedAgain,
   stoppedEarly,
@@ -96,7 +97,7 @@ class MeshBackplane implements Mesh {
     return this.#settings.seeds.length > 0;
   }
 
-  async start(id: NodeId, name: string, handler: BackplaneHandler): Promise<void> {
+  async start(id: NodeId, name: string, handler: BackplaneHandler): Promise<BackplaneStart> {
     if (this.#handler !== undefined) throw startedAgain(this.name);
     this.#handler = handler;
     this.#tcp = await loadTcp();
@@ -117,6 +118,7 @@ class MeshBackplane implements Mesh {
     };
     this.#machine = new MeshMachine(context, this.#settings, systemClock.now());
     this.#drive = drive(this.#machine, systemClock, (output) => this.#perform(output));
+    return { state: "up" };
   }
 
   send(nodes: Iterable<NodeId> | undefined, payload: Uint8Array, channel?: string): void {

@@ -2,11 +2,13 @@ import { ByteWriter } from "../../core/byte_writer.ts";
 import { type Machine, type Millis, NO_OUTPUTS, type Wake } from "../../core/machine.ts";
 import { BROADCAST_CHANNEL } from "../../core/message.ts";
 import type { NodeId } from "../../core/node.ts";
+import { RedisError } from "../../errors.ts";
 import type { BackplaneState, BackplaneStats } from "../backplane.ts";
 import { explain } from "./access_line.ts";
 import type { Lane, LaneOutput } from "./lane.ts";
 import { Outbox } from "./outbox.ts";
 import { decodePacket, encodePacket, isFrom, PACKET_TYPE, type PacketBody } from "./packet.ts";
+import { mayPass } from "./passing_error.ts";
 import { RedisCounts } from "./redis_counts.ts";
 import type { DialerInput } from "./dialer_input.ts";
 import type { RedisInput } from "./redis_input.ts";
@@ -29,9 +31,12 @@ export interface RedisContext {
 }
 
 type SendInput = Extract<RedisInput, { readonly kind: "send" }>;
-type Phase = "starting" | "running" | "left";
+/** `delayed` is a start that was given up as such, and has not come to anything yet. */
+type Phase = "starting" | "delayed" | "running" | "left";
 
 const TICK_MS = ABSENCE_CHECK_MS;
+/** A server that answers may still not serve: a start waits for so long, beyond the connecting. */
+const START_MS = 10_000;
 /** A break that heals sooner is no state to report: the peers are told anew, and that is all. */
 const GRACE_MS = 1_000;
 /**
@@ -227,6 +232,13 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
     // Another server may be in charge by now, and nobody tells unasked.
     this.#topology.look(now);
     if (now >= this.#brokenSince + GRACE_MS) this.#report("down");
+    const startMs = START_MS + this.#settings.connectTimeoutMs;
+    if (this.#phase === "starting" && now >= this.#brokenSince + startMs) {
+      const message =
+        `Cannot use Redis: after ${startMs} ms it does not serve every channel that ` +
+        `this node needs`;
+      this.#onFailed(new RedisError("timed_out", message));
+    }
   }
 
   #flush(now: Millis): void {
@@ -423,10 +435,15 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
     if (wasOpen && this.#isOpen) this.#roster.opened(now);
   }
 
-  #onFailed(error: Error): void {
-    const explained = explain(error, this.#settings);
-    if (this.#phase === "starting") this.#outputs.push({ kind: "failed", error: explained });
-    else this.#outputs.push({ kind: "fault", error: explained });
+  #onFailed(failure: RedisError): void {
+    const error = explain(failure, this.#settings);
+    const isPassing = mayPass(failure);
+    if (this.#phase === "starting") {
+      if (isPassing) this.#phase = "delayed";
+      this.#outputs.push({ kind: isPassing ? "delayed" : "failed", error });
+    } else if (this.#phase === "running" || !isPassing) {
+      this.#outputs.push({ kind: "fault", error });
+    }
   }
 
   #review(now: Millis): void {
@@ -441,10 +458,8 @@ export class Redis implements Machine<RedisInput, RedisOutput> {
     this.#isOpen = isOpen;
     if (!isOpen) return this.#roster.closed();
     this.#roster.opened(now);
-    if (this.#phase === "starting") {
-      this.#phase = "running";
-      this.#outputs.push({ kind: "started" });
-    }
+    if (this.#phase === "starting") this.#outputs.push({ kind: "started" });
+    this.#phase = "running";
   }
 
   get #ownChannel(): string {

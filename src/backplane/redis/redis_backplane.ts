@@ -7,6 +7,7 @@ import { systemSeed } from "../../runtime/crypto.ts";
 import {
   type Backplane,
   type BackplaneHandler,
+  type BackplaneStart,
   type BackplaneStats,
   startedAgain,
   stoppedEarly,
@@ -34,7 +35,8 @@ export type { RedisOptions, RedisSentinels } from "./redis_options.ts";
  *
  * Nodes with the same `channel` find each other. Nothing is stored in Redis: only its channels are
  * used. A node that loses its server keeps serving its own clients, says that it is deaf, takes
- * nobody for dead, and repairs what was missed when the server is back.
+ * nobody for dead, and repairs what was missed when the server is back. One that starts while the
+ * server is away fails, unless it has another backplane: then it comes up on that.
  *
  * @param options See {@linkcode RedisOptions}.
  * @throws {TypeError | RangeError} If an option is unknown, out of bounds, or contradicts another.
@@ -56,7 +58,7 @@ const GOODBYE_MS = 500;
 const LOSS_NOTICE_MS = 3_000;
 
 interface Starting {
-  readonly resolve: () => void;
+  readonly resolve: (start: BackplaneStart) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -79,7 +81,7 @@ class RedisBackplane implements Backplane {
     this.#settings = settings;
   }
 
-  async start(id: NodeId, name: string, handler: BackplaneHandler): Promise<void> {
+  async start(id: NodeId, name: string, handler: BackplaneHandler): Promise<BackplaneStart> {
     if (this.#handler !== undefined) throw startedAgain(this.name);
     if (this.#isStopping) throw stoppedEarly(this.name);
     this.#handler = handler;
@@ -88,7 +90,7 @@ class RedisBackplane implements Backplane {
     const topology = createTopology(wires, this.#settings.topology, now);
     const machine = new RedisMachine({ id, name, wires }, this.#settings, topology, now);
     this.#machine = machine;
-    await new Promise<void>((resolve, reject) => {
+    return await new Promise<BackplaneStart>((resolve, reject) => {
       this.#starting = { resolve, reject };
       this.#drive = drive(machine, systemClock, (output) => this.#perform(output));
     });
@@ -182,7 +184,9 @@ class RedisBackplane implements Backplane {
       case "fault":
         return handler.fault(output.error);
       case "started":
-        return this.#starting?.resolve();
+        return this.#starting?.resolve({ state: "up" });
+      case "delayed":
+        return this.#starting?.resolve({ state: "down", reason: output.error });
       case "failed":
         return this.#fail(output.error);
     }

@@ -28,5 +28,7 @@ export type RedisOutput =
   | { readonly kind: "fault"; readonly error: Error }
   /** Others can reach this node for the first time. */
   | { readonly kind: "started" }
+  /** Others cannot reach this node yet, for a reason that time may mend. It goes on trying. */
+  | { readonly kind: "delayed"; readonly error: Error }
   /** It cannot start. */
   | { readonly kind: "failed"; readonly error: Error };

@@ -16,6 +16,7 @@ test("a Redis Cluster of six servers comes together", OPTIONS, async () => {
 testBackplane({
   name: "redis over a Redis Cluster",
   isOrderPerChannel: true,
+  canBeAway: true,
   skip: skipWithoutRedis,
   run: async (body) => {
     ok(cluster !== undefined);

@@ -9,6 +9,7 @@ import { skipWithoutRedis, withRedis } from "../../support/redis_server.ts";
 
 testBackplane({
   name: "redis",
+  canBeAway: true,
   skip: skipWithoutRedis,
   run: (body) =>
     withRedis({}, async (server) => {

@@ -12,6 +12,7 @@ import {
 import type { WireContext } from "../../../src/backplane/redis/wire.ts";
 import { ByteWriter } from "../../../src/core/byte_writer.ts";
 import { createPrng } from "../../../src/core/prng.ts";
+import { TcpError } from "../../../src/errors.ts";
 import type { TcpAddress } from "../../../src/runtime/tcp.ts";
 import { bulk, confirmation, HELLO_REPLY } from "../../support/redis_wire.ts";
 
@@ -59,9 +60,15 @@ class Rig {
   readonly redis: Redis;
   /** What the layer above is told, in order. */
   readonly told: string[] = [];
+  /** Whether nothing listens at the server's address. */
+  isAway: boolean;
+  /** What the server says to the command that this ends with. */
+  refusal: string | undefined;
   #listener: number | undefined;
 
-  constructor() {
+  constructor(server: { readonly isAway?: boolean; readonly refusal?: string } = {}) {
+    this.isAway = server.isAway ?? false;
+    this.refusal = server.refusal;
     const topology = new SingleTopology({ hostname: "redis", port: 6379 });
     const context = { id: ME, name: "me", wires: createWires() };
     this.redis = new Redis(context, resolveRedisOptions(), topology, 0);
@@ -90,18 +97,27 @@ class Rig {
   #settle(): void {
     for (let outputs = this.redis.take(); outputs.length > 0; outputs = this.redis.take()) {
       for (const output of outputs) {
-        if (output.kind === "dial") {
-          this.redis.handle({ kind: "opened", connection: output.connection }, this.now);
-        } else if (output.kind === "write") {
+        if (output.kind === "dial") this.#answer(output.connection);
+        else if (output.kind === "write") {
           const text = output.parts.map(characters).join("");
           for (const command of commandsOf(text)) this.#serve(output.connection, command);
         } else if (output.kind === "received") this.told.push(`received ${output.payload[0]}`);
-        else this.told.push(output.kind);
+        else if (output.kind !== "hangup") this.told.push(output.kind);
       }
     }
   }
 
+  #answer(connection: number): void {
+    const cause = new TcpError("refused", "Cannot connect");
+    if (this.isAway) this.redis.handle({ kind: "dial_failed", connection, cause }, this.now);
+    else this.redis.handle({ kind: "opened", connection }, this.now);
+  }
+
   #serve(connection: number, [name, ...rest]: readonly string[]): void {
+    if (this.refusal !== undefined && this.refusal.endsWith(`${name}\r\n`)) {
+      return this.#tells(connection, this.refusal);
+    }
+    if (name === "PING") return this.#tells(connection, "+PONG\r\n");
     if (name === "HELLO") return this.#tells(connection, HELLO_REPLY);
     if (name === "PUBSUB") {
       return this.#tells(connection, `*2\r\n${bulk(rest[1]!)}:1\r\n`);
@@ -168,4 +184,38 @@ test("who is up by what came is told before what came behind it, in one chunk or
     const up = ["up", "received 7", "down"];
     deepStrictEqual(rig.told, [...up, ...up]);
   }
+});
+
+test("P15: a server that is away at the start is told of once, and is up without a start when it is there", () => {
+  const rig = new Rig({ isAway: true });
+  rig.passes(60_000);
+  deepStrictEqual(rig.told, ["delayed"]);
+  rig.isAway = false;
+  rig.passes(5_000);
+  deepStrictEqual(rig.told, ["delayed", "state"]);
+});
+
+test("what somebody has to fix fails a start, and is a fault once that was delayed", () => {
+  const refusal = "-WRONGPASS said to HELLO\r\n";
+  const wrong = new Rig({ refusal });
+  strictEqual(wrong.told[0], "failed");
+  const rig = new Rig({ isAway: true, refusal });
+  rig.isAway = false;
+  rig.passes(5_000);
+  const [first, ...others] = rig.told;
+  deepStrictEqual([first, new Set(others)], ["delayed", new Set(["fault"])]);
+  rig.refusal = undefined;
+  rig.passes(5_000);
+  deepStrictEqual(rig.told.at(-1), "state");
+});
+
+test("a server that answers and serves nothing delays a start within 13 s", () => {
+  const rig = new Rig({ refusal: "-CLUSTERDOWN said to SUBSCRIBE\r\n" });
+  rig.passes(12_800);
+  deepStrictEqual(rig.told, []);
+  rig.passes(400);
+  deepStrictEqual(rig.told, ["delayed"]);
+  rig.refusal = undefined;
+  rig.passes(5_000);
+  deepStrictEqual(rig.told, ["delayed", "state"]);
 });

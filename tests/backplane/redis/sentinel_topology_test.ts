@@ -14,6 +14,7 @@ import { bulks, confirmation, HELLO_REPLY } from "../../support/redis_wire.ts";
 
 testBackplane({
   name: "redis over a Sentinel",
+  canBeAway: true,
   skip: skipWithoutRedis,
   run: (body) =>
     withRedisWatched({ replicas: 0, sentinels: 1 }, async ({ name, servers, sentinels }) => {

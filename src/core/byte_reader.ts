@@ -1,4 +1,4 @@
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+import { decodeUtf8 } from "./utf8.ts";
 
 /**
  * Reads what {@linkcode ByteWriter} wrote, from bytes that nobody vouches for.
@@ -67,13 +67,9 @@ export class ByteReader {
   text(): string {
     const bytes = this.bytes();
     if (this.#failed) return "";
-    try {
-      return decoder.decode(bytes);
-    } catch {
-      // The decoder's way to say that it is not UTF-8.
-      this.#fail();
-      return "";
-    }
+    const text = decodeUtf8(bytes);
+    if (text === undefined) this.#fail();
+    return text ?? "";
   }
 
   #need(count: number): boolean {

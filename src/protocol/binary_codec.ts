@@ -14,6 +14,7 @@
  */
 
 import { BROADCAST_CHANNEL, type Message } from "../core/message.ts";
+import { decodeUtf8 } from "../core/utf8.ts";
 import { channelNameFault } from "./channel_name.ts";
 import type { BrokenFrame, DecodedMessage, ErrorCode, MessageFault, Qos } from "./message.ts";
 
@@ -46,7 +47,6 @@ const QOS_SHIFT = 2;
 const NUMBER_OFFSET = 4;
 const TWO_TO_32 = 4_294_967_296;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const BROKEN: BrokenFrame = {
   type: "broken",
   reason: "Cannot read binary frame: it ends within its header",
@@ -149,7 +149,7 @@ function decodePublish(
   id: number | undefined,
   payloadOffset: number,
 ): DecodedMessage {
-  const channel = decodeText(bytes.subarray(BINARY_HEADER_BYTES, BINARY_HEADER_BYTES + bytes[2]!));
+  const channel = decodeUtf8(bytes.subarray(BINARY_HEADER_BYTES, BINARY_HEADER_BYTES + bytes[2]!));
   const nameFault = channel === undefined ? "it is not UTF-8" : channelNameFault(channel);
   if (channel === undefined || nameFault !== undefined) {
     return fault(id, "channel_invalid", `Cannot use the channel: ${nameFault}`);
@@ -166,15 +166,6 @@ function decodePublish(
 // A view would keep the whole read buffer alive for as long as the message is remembered.
 function copyFrom(bytes: Uint8Array, offset: number): Uint8Array {
   return new Uint8Array(bytes.subarray(offset));
-}
-
-function decodeText(bytes: Uint8Array): string | undefined {
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    // The decoder's way to say that it is not UTF-8.
-    return undefined;
-  }
 }
 
 function readU64(bytes: Uint8Array, offset: number): number {

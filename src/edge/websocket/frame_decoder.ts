@@ -1,3 +1,4 @@
+import { decodeUtf8 } from "../../core/utf8.ts";
 import { CLOSE_CODE, isCloseCodeOnWire } from "./close_code.ts";
 import { Fragments } from "./fragments.ts";
 import { OPCODE, unmask } from "./frame.ts";
@@ -29,9 +30,6 @@ const CONTROL_BYTES_MAX = 125;
 const KEY_BYTES = 4;
 // A tail is copied out of a chunk that is this much larger, so that it does not keep it in memory.
 const WASTE_BYTES_MAX = 2048;
-
-// A BOM is a character like any other in a message.
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * Cuts the byte stream of one client into messages and control frames (RFC 6455 §5), however the
@@ -126,7 +124,7 @@ export class FrameDecoder {
   }
 
   #text(payload: Uint8Array): Received {
-    const text = decode(payload);
+    const text = decodeUtf8(payload);
     if (text === undefined) return this.#fail(CLOSE_CODE.invalidPayload, "Text is not UTF-8");
     return { kind: "text", text };
   }
@@ -141,7 +139,7 @@ export class FrameDecoder {
     if (!isCloseCodeOnWire(code)) {
       return this.#fail(CLOSE_CODE.protocolError, `Close frame with code ${code}`);
     }
-    const reason = decode(payload.subarray(2));
+    const reason = decodeUtf8(payload.subarray(2));
     if (reason === undefined) {
       return this.#fail(CLOSE_CODE.invalidPayload, "Close reason is not UTF-8");
     }
@@ -240,15 +238,6 @@ function findControlFault(first: number, second: number): string | undefined {
   if (opcode > OPCODE.pong) return `Opcode ${opcode} is reserved`;
   if ((first & FIN) === 0) return "Control frame in fragments";
   return (second & 0x7f) > CONTROL_BYTES_MAX ? "Control frame of more than 125 bytes" : undefined;
-}
-
-function decode(payload: Uint8Array): string | undefined {
-  try {
-    return decoder.decode(payload);
-  } catch {
-    // The decoder's way to say that it is not UTF-8.
-    return undefined;
-  }
 }
 
 // Who keeps a small message must not keep the whole chunk that it came in.

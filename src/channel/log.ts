@@ -1,8 +1,9 @@
 import { Chain, type Chained } from "../core/chain.ts";
 import { Deque } from "../core/deque.ts";
 import type { Millis } from "../core/machine.ts";
-import type { Message, Payload } from "../core/message.ts";
+import type { Message } from "../core/message.ts";
 import type { NodeId } from "../core/node.ts";
+import { bytesMaxOf, ENTRY_BYTES, LogPage } from "./log_page.ts";
 
 /** How much a node remembers of what was published. */
 export interface LogSettings {
@@ -27,8 +28,14 @@ export interface LogRead {
   readonly head: number;
 }
 
-// What one remembered message costs beside its payload: the object, its slots and its string.
-const MESSAGE_OVERHEAD_BYTES = 96;
+// What a page costs beside its bytes: three objects, and their place in a list.
+const PAGE_OVERHEAD_BYTES = 400;
+
+// A page is for so many messages that they share the cost of it, and not for more than that.
+const PAGE_BYTES_MAX = 64 * 1024;
+
+// Pages go by the age of their oldest message: it must not be much older than the youngest.
+const PAGES_AN_AGE = 64;
 
 // What a stream costs beside its messages and its channel's name, there and where its channel is
 // kept: less than on any runtime, but a client that names a channel a message must not go unnoticed.
@@ -38,36 +45,12 @@ const STREAM_OVERHEAD_BYTES = 640;
 // to now and then stays gapless, and one that never returns costs nothing.
 const IDLE_STREAMS_MAX = 50_000;
 
-/**
- * One remembered message, the stream that it stands in, and its place among all by age: a single
- * object, since what is kept for a minute is what a collector has to carry about.
- */
-class Remembered implements Message, Chained<Remembered> {
-  readonly seq: number;
-  readonly prev: number;
-  readonly data: Payload;
-  readonly stream: Stream;
-  // Whole milliseconds: a fraction would take an object of its own.
-  readonly at: Millis;
-  older: Remembered | undefined;
-  newer: Remembered | undefined;
-
-  constructor({ seq, prev, data }: Message, stream: Stream, now: Millis) {
-    this.seq = seq;
-    this.prev = prev;
-    this.data = data;
-    this.stream = stream;
-    this.at = Math.floor(now);
-  }
-
-  get node(): NodeId {
-    return this.stream.node;
-  }
-}
-
 /** The messages of one node in one channel: a run without holes, from `floor` to `head`. */
 class Stream implements Chained<Stream> {
-  readonly messages = new Deque<Remembered>();
+  readonly pages = new Deque<LogPage<Stream>>();
+  /** The page that is written to. */
+  page: LogPage<Stream> | undefined;
+  count = 0;
   readonly channel: string;
   readonly node: NodeId;
   head: number;
@@ -88,12 +71,13 @@ class Stream implements Chained<Stream> {
  * Remembers what was published lately: this node's messages, and copies of the others'.
  *
  * Each (channel, node) is a stream in that node's order. Three bounds hold, and the oldest
- * message goes first: messages per stream, age, and bytes over all streams.
+ * message goes first: messages per stream, age, and bytes over all streams. The latter two look at
+ * whole pages of messages, so a message may stay for a 64th of its time longer than another's.
  */
 export class Log {
   readonly #settings: LogSettings;
   readonly #channels = new Map<string, Map<NodeId, Stream>>();
-  readonly #order = new Chain<Remembered>();
+  readonly #order = new Chain<LogPage<Stream>>();
   readonly #idle = new Chain<Stream>();
   #forgottenHead = 0;
   #bytes = 0;
@@ -120,13 +104,11 @@ export class Log {
     if (message.seq <= stream.head) return;
     if (message.prev > stream.head) this.#restart(stream, message.prev);
     this.#rouse(stream);
-    if (stream.messages.length === 0) this.#bytes += costOfStream(stream);
-    const remembered = new Remembered(message, stream, now);
-    stream.messages.push(remembered);
+    if (stream.count === 0) this.#bytes += costOfStream(stream);
+    this.#write(stream, message, now);
+    stream.count++;
     stream.head = message.seq;
-    this.#order.push(remembered);
-    this.#bytes += costOf(message);
-    if (stream.messages.length > this.#settings.logMessagesMax) this.#evict(stream);
+    if (stream.count > this.#settings.logMessagesMax) this.#evict(stream);
     this.#trim(now);
   }
 
@@ -156,9 +138,10 @@ export class Log {
     const stream = this.#stream(channel, node);
     if (stream === undefined) return { messages: [], floor: this.#forgottenHead, head: 0 };
     const messages: Message[] = [];
-    let index = firstAfter(stream.messages, range.after);
-    for (; index < stream.messages.length && messages.length < range.limit; index++) {
-      messages.push(stream.messages.at(index)!);
+    if (range.after < stream.head) {
+      for (let index = 0; index < stream.pages.length; index++) {
+        stream.pages.at(index)!.read(messages, node, range);
+      }
     }
     return { messages, floor: stream.floor, head: stream.head };
   }
@@ -192,27 +175,62 @@ export class Log {
     return stream;
   }
 
+  #write(stream: Stream, message: Message, now: Millis): void {
+    const last = stream.page;
+    const isSpent = last === undefined ||
+      now > last.begunAt + this.#settings.logAgeMs / PAGES_AN_AGE;
+    if (!isSpent && last.append(message, now)) return;
+    // As much as the last one had, and more if that was full too soon.
+    const used = last?.usedBytes ?? 0;
+    const wanted = Math.min(isSpent ? used : 2 * used, PAGE_BYTES_MAX);
+    const { data } = message;
+    const page = new LogPage(stream, Math.max(wanted, ENTRY_BYTES + data.length), now);
+    if (page.append(message, now)) this.#add(page);
+    else {
+      const roomy = new LogPage(stream, ENTRY_BYTES + bytesMaxOf(data), now);
+      roomy.append(message, now);
+      this.#add(roomy);
+    }
+  }
+
+  #add(page: LogPage<Stream>): void {
+    const stream = page.owner;
+    stream.page = page;
+    stream.pages.push(page);
+    this.#order.push(page);
+    this.#bytes += costOfPage(page);
+  }
+
   #trim(now: Millis): void {
     const oldest = now - this.#settings.logAgeMs;
     for (
       let first = this.#order.first;
-      first !== undefined && (first.at < oldest || this.#bytes > this.#settings.logBytesMax);
+      first !== undefined && (first.firstAt < oldest || this.#bytes > this.#settings.logBytesMax);
       first = this.#order.first
     ) {
-      // The oldest of all is the oldest of its stream.
-      this.#evict(first.stream);
+      // The oldest page of all is the oldest of its stream.
+      this.#evict(first.owner);
     }
   }
 
   #evict(stream: Stream): void {
-    const remembered = stream.messages.shift()!;
-    this.#order.remove(remembered);
-    stream.floor = remembered.seq;
-    this.#bytes -= costOf(remembered);
+    const page = stream.pages.first!;
+    stream.floor = page.firstSeq;
+    page.shift();
+    stream.count--;
     this.#evictedCount++;
-    if (stream.messages.length > 0) return;
+    if (page.isEmpty) this.#drop(page);
+    if (stream.count > 0) return;
     this.#bytes -= costOfStream(stream);
     this.#rest(stream);
+  }
+
+  #drop(page: LogPage<Stream>): void {
+    const stream = page.owner;
+    stream.pages.shift();
+    if (stream.page === page) stream.page = undefined;
+    this.#order.remove(page);
+    this.#bytes -= costOfPage(page);
   }
 
   #rest(stream: Stream): void {
@@ -236,7 +254,7 @@ export class Log {
   }
 
   #restart(stream: Stream, base: number): void {
-    while (stream.messages.length > 0) this.#evict(stream);
+    while (stream.count > 0) this.#evict(stream);
     stream.floor = base;
     stream.head = base;
   }
@@ -246,18 +264,6 @@ function costOfStream({ channel }: Stream): number {
   return channel.length + STREAM_OVERHEAD_BYTES;
 }
 
-function costOf(message: Message): number {
-  return message.data.length + MESSAGE_OVERHEAD_BYTES;
-}
-
-// Streams are sorted by seq, so the first message after a position is found by halving.
-function firstAfter(messages: Deque<Remembered>, after: number): number {
-  let low = 0;
-  let high = messages.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (messages.at(middle)!.seq > after) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+function costOfPage({ byteLength }: LogPage<Stream>): number {
+  return byteLength + PAGE_OVERHEAD_BYTES;
 }

@@ -4,7 +4,10 @@ import { Log, type LogSettings } from "../../src/channel/log.ts";
 import type { Message } from "../../src/core/message.ts";
 
 const SETTINGS: LogSettings = { logMessagesMax: 100, logBytesMax: 1_000_000, logAgeMs: 1_000 };
-const OVERHEAD = 96;
+/** What a page with one message of one character costs. */
+const PAGE = 400 + 29 + 1;
+/** Messages that are so far apart stand in pages of their own. */
+const APART_MS = 20;
 const STREAM_OVERHEAD = 640;
 /** What one stream costs in a channel whose name is one character. */
 const STREAM = 1 + STREAM_OVERHEAD;
@@ -71,9 +74,10 @@ test("streams of other nodes and channels are apart", () => {
 
 test("what is here already is not appended again", () => {
   const { log } = new Diary().writes("c", [1, 2]);
+  const { bytes } = log;
   for (const seq of [1, 2]) log.append("c", messageOf(seq, seq - 1), 0);
   strictEqual(log.read("c", "a~1", { after: 0, limit: 9 }).messages.length, 2);
-  strictEqual(log.bytes, STREAM + 2 * (1 + OVERHEAD));
+  strictEqual(log.bytes, bytes);
 });
 
 test("past the count per stream the oldest goes, and the floor says so", () => {
@@ -85,9 +89,11 @@ test("past the count per stream the oldest goes, and the floor says so", () => {
 });
 
 test("past the bytes the oldest of all channels goes", () => {
-  const logBytesMax = 2 * STREAM + 3 * (1 + OVERHEAD);
+  const logBytesMax = 2 * STREAM + 3 * PAGE;
   const diary = new Diary({ logBytesMax });
-  diary.writes("c", [1]).writes("d", [2, 3]).writes("c", [4]).writes("d", [5]);
+  for (const [index, channel] of ["c", "d", "d", "c", "d"].entries()) {
+    diary.writes(channel, [index + 1], { at: index * APART_MS });
+  }
   deepStrictEqual(diary.reads("c", 0), { seqs: [4], floor: 1, head: 4 });
   deepStrictEqual(diary.reads("d", 0), { seqs: [3, 5], floor: 2, head: 5 });
   strictEqual(diary.log.bytes, logBytesMax);
@@ -95,7 +101,7 @@ test("past the bytes the oldest of all channels goes", () => {
 
 test("P10: a channel for each message counts in bytes for what it costs, its name too", () => {
   const name = "x".repeat(200);
-  const each = name.length + 4 + STREAM_OVERHEAD + 1 + OVERHEAD;
+  const each = name.length + 4 + STREAM_OVERHEAD + PAGE;
   const diary = new Diary({ logBytesMax: 50 * each });
   for (let seq = 1_000; seq < 1_500; seq++) diary.writes(`${name}${seq}`, [seq]);
   strictEqual(diary.log.bytes, 50 * each);
@@ -130,7 +136,7 @@ test("a hole before a message drops what came before: the rest is whole", () => 
   const diary = new Diary().writes("c", [1, 2]);
   diary.log.append("c", messageOf(9, 7), 0);
   deepStrictEqual(diary.reads("c", 0), { seqs: [9], floor: 7, head: 9 });
-  strictEqual(diary.log.bytes, STREAM + 1 + OVERHEAD);
+  strictEqual(diary.log.bytes, STREAM + PAGE);
 });
 
 test("what is read is the message as it was written", () => {
@@ -140,6 +146,73 @@ test("what is read is the message as it was written", () => {
   const [{ node, seq, prev, data } = messageOf(0, 0)] =
     log.read("c", "a~1", { after: 0, limit: 9 }).messages;
   deepStrictEqual({ node, seq, prev, data }, written);
+});
+
+test("a busy stream costs little more than its payload, and is read whole", () => {
+  const log = new Log({ ...SETTINGS, logMessagesMax: 10_000 });
+  const data = "x".repeat(100);
+  for (let seq = 1; seq <= 5_000; seq++) log.append("c", messageOf(seq, seq - 1, "a~1", data), 0);
+  ok(log.bytes < 5_000 * 150, String(log.bytes));
+  const { messages } = log.read("c", "a~1", { after: 0, limit: Infinity });
+  deepStrictEqual(messages.map(({ seq }) => seq), Array.from({ length: 5_000 }, (_, i) => i + 1));
+  const some = log.read("c", "a~1", { after: 2_345, limit: 3 }).messages;
+  deepStrictEqual(some.map(({ seq }) => seq), [2_346, 2_347, 2_348]);
+});
+
+test("of a busy stream too, just as many messages are remembered as are to be", () => {
+  const diary = new Diary();
+  for (let seq = 1; seq <= 1_000; seq++) {
+    diary.writes("c", [seq]);
+    const first = Math.max(1, seq - 99);
+    const { seqs, floor } = diary.reads("c", 0);
+    deepStrictEqual([seqs[0], seqs.length, floor], [first, seq - first + 1, first - 1]);
+  }
+  diary.log.expire(Infinity);
+  strictEqual(diary.log.bytes, 0);
+});
+
+test("a message stays for its time, and for a 64th of it longer at the most", () => {
+  const diary = new Diary({ logAgeMs: 64_000, logMessagesMax: 1_000, logBytesMax: 10_000_000 });
+  const channels = ["c", "d", "e"];
+  for (let at = 0; at < 64_000; at += 97) {
+    diary.writes(channels[at % 3]!, [at + 1], { at });
+  }
+  for (let now = 64_000; now < 140_000; now += 131) {
+    diary.log.expire(now);
+    const left = channels.flatMap((channel) => diary.reads(channel, 0).seqs).map((seq) => seq - 1);
+    const expected = Array.from({ length: 660 }, (_, index) => index * 97);
+    for (const at of expected) {
+      if (now - at <= 64_000) ok(left.includes(at), `${at} is gone at ${now}`);
+      if (now - at > 65_000) ok(!left.includes(at), `${at} is here at ${now}`);
+    }
+  }
+});
+
+test("text is remembered whatever it takes in bytes, and bytes are remembered as bytes", () => {
+  const { log } = new Diary();
+  const payloads = [
+    "x",
+    "\u00e9".repeat(99),
+    "\u4e16\u754c",
+    Uint8Array.of(1, 255),
+    "",
+    "\u{1f388}",
+  ];
+  for (const [index, data] of payloads.entries()) {
+    log.append("c", { node: "a~1", seq: index + 1, prev: index, data }, 0);
+  }
+  const { messages } = log.read("c", "a~1", { after: 0, limit: Infinity });
+  deepStrictEqual(messages.map(({ data }) => data), payloads);
+});
+
+test("what is read is a copy: what becomes of it changes nothing in the log", () => {
+  const { log } = new Diary();
+  const written = Uint8Array.of(1, 2, 3);
+  log.append("c", { node: "a~1", seq: 1, prev: 0, data: written }, 0);
+  written.fill(9);
+  const read = (): Message => log.read("c", "a~1", { after: 0, limit: 1 }).messages[0]!;
+  (read().data as Uint8Array).fill(7);
+  deepStrictEqual(read().data, Uint8Array.of(1, 2, 3));
 });
 
 test("a stream that is followed from a position promises nothing before it", () => {
@@ -154,11 +227,11 @@ test("a stream that is followed from a position promises nothing before it", () 
 
 test("bytes count what is remembered, whichever bound took the rest", () => {
   const streams = 9 * (2 + STREAM_OVERHEAD);
-  const diary = new Diary({ logMessagesMax: 5, logBytesMax: streams + 20 * (1 + OVERHEAD) });
+  const diary = new Diary({ logMessagesMax: 5, logBytesMax: streams + 20 * PAGE });
   for (let seq = 1; seq <= 500; seq++) diary.writes(`c${seq % 9}`, [seq], { at: seq * 7 });
   let count = 0;
   for (let channel = 0; channel < 9; channel++) count += diary.reads(`c${channel}`, 0).seqs.length;
-  strictEqual(diary.log.bytes, streams + count * (1 + OVERHEAD));
+  strictEqual(diary.log.bytes, streams + count * PAGE);
   strictEqual(diary.log.evictedCount, 500 - count);
   ok(count > 0 && count <= 20, String(count));
   diary.log.expire(Infinity);

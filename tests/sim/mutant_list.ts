@@ -180,8 +180,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "the log is not bounded in bytes",
     promise: "P10",
     file: LOG,
-    search: "(first.at < oldest || this.#bytes > this.#settings.logBytesMax);",
-    replacement: "first.at < oldest;",
+    search: "(first.firstAt < oldest || this.#bytes > this.#settings.logBytesMax);",
+    replacement: "first.firstAt < oldest;",
     seeds: 50,
   },
 

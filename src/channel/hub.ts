@@ -205,10 +205,10 @@ export class Hub<Subscriber> implements Machine<HubInput<Subscriber>, HubOutput<
   }
 
   #publish(input: HubPublish<Subscriber>, now: Millis): void {
-    const prev = this.#log.head(input.channel, this.#node);
-    const message = { node: this.#node, seq: ++this.#seq, prev, data: input.data };
-    this.#log.append(input.channel, message, now);
     const channel = this.#soil(input.channel, now);
+    const prev = this.#log.head(channel.name, this.#node);
+    const message = { node: this.#node, seq: ++this.#seq, prev, data: input.data };
+    this.#log.append(channel.name, message, now);
     channel.announced.push(message);
     this.#collect(channel, message, input.except);
     if (input.ticket === undefined) return;
@@ -219,7 +219,7 @@ export class Hub<Subscriber> implements Machine<HubInput<Subscriber>, HubOutput<
   #receive(name: string, messages: readonly Message[], now: Millis): void {
     const channel = this.#soil(name, now);
     for (const message of messages) {
-      this.#log.append(name, message, now);
+      this.#log.append(channel.name, message, now);
       this.#collect(channel, message, undefined);
     }
   }

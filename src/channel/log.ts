@@ -79,6 +79,7 @@ export class Log {
   readonly #channels = new Map<string, Map<NodeId, Stream>>();
   readonly #order = new Chain<LogPage<Stream>>();
   readonly #idle = new Chain<Stream>();
+  #latest: Stream | undefined;
   #forgottenHead = 0;
   #bytes = 0;
   #evictedCount = 0;
@@ -156,8 +157,11 @@ export class Log {
     this.#trim(now);
   }
 
+  // Whoever asks for a stream mostly goes on to ask for it again.
   #stream(channel: string, node: NodeId): Stream | undefined {
-    return this.#channels.get(channel)?.get(node);
+    const latest = this.#latest;
+    if (latest !== undefined && latest.channel === channel && latest.node === node) return latest;
+    return this.#latest = this.#channels.get(channel)?.get(node);
   }
 
   // What seems to be a node's first message may just be the first since its stream was forgotten.
@@ -247,6 +251,7 @@ export class Log {
 
   #forget(stream: Stream): void {
     this.#rouse(stream);
+    this.#latest = undefined;
     const streams = this.#channels.get(stream.channel)!;
     streams.delete(stream.node);
     if (streams.size === 0) this.#channels.delete(stream.channel);

@@ -54,6 +54,8 @@ export class NodeClientSocket implements ClientSocket, Sweepable, SocketUser {
   #handler: ClientHandler | undefined;
   #queue: Uint8Array | Uint8Array[] | undefined;
   #isPerforming = false;
+  // Whether bytes waited for the client when it was last written to.
+  #isBehind = false;
 
   /** Takes a socket whose request was accepted. {@linkcode NodeClientSocket.start} starts it. */
   constructor(owner: NodeSocketOwner, socket: Socket) {
@@ -99,10 +101,13 @@ export class NodeClientSocket implements ClientSocket, Sweepable, SocketUser {
     if (queue === undefined) return;
     this.#queue = undefined;
     const socket = this.#socket;
-    if (!socket.writable) return;
-    if (Array.isArray(queue)) writeAll(socket, queue);
-    else socket.write(unshare(queue, socket.writableLength));
-    if (socket.writableLength > this.#owner.settings.bufferedBytesMax) this.#onSlow();
+    const isBehind = this.#isBehind;
+    if (Array.isArray(queue)) writeAll(socket, queue, isBehind);
+    else socket.write(isBehind ? unshare(queue) : queue);
+    // What Node tells of a stream is slow to ask for, so it is asked once.
+    const waitingBytes = socket.writableLength;
+    this.#isBehind = waitingBytes > 0;
+    if (waitingBytes > this.#owner.settings.bufferedBytesMax) this.#onSlow();
   }
 
   /** Begins the close handshake, after what is queued. */
@@ -203,12 +208,11 @@ function totalBytes(queue: readonly Uint8Array[]): number {
 }
 
 // One system call either way: small frames are cheaper to copy, large ones to list.
-function writeAll(socket: Socket, queue: readonly Uint8Array[]): void {
+function writeAll(socket: Socket, queue: readonly Uint8Array[], isBehind: boolean): void {
   const byteLength = totalBytes(queue);
   if (byteLength <= JOINED_BYTES_MAX) return void socket.write(join(queue, byteLength));
-  const waitingBytes = socket.writableLength;
   socket.cork();
-  for (const bytes of queue) socket.write(unshare(bytes, waitingBytes));
+  for (const bytes of queue) socket.write(isBehind ? unshare(bytes) : bytes);
   socket.uncork();
 }
 
@@ -223,7 +227,7 @@ function join(queue: readonly Uint8Array[], byteLength: number): Uint8Array {
 }
 
 // A client that does not read must not hold the memory of its frame's neighbours as well.
-function unshare(frame: Uint8Array, waitingBytes: number): Uint8Array {
-  if (waitingBytes === 0 || frame.byteLength > SHARED_FRAME_BYTES_MAX) return frame;
+function unshare(frame: Uint8Array): Uint8Array {
+  if (frame.byteLength > SHARED_FRAME_BYTES_MAX) return frame;
   return new Uint8Array(frame);
 }

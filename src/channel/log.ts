@@ -3,7 +3,7 @@ import { Deque } from "../core/deque.ts";
 import type { Millis } from "../core/machine.ts";
 import type { Message } from "../core/message.ts";
 import type { NodeId } from "../core/node.ts";
-import { bytesMaxOf, ENTRY_BYTES, LogPage } from "./log_page.ts";
+import { beginPage, type LogPage } from "./log_page.ts";
 
 /** How much a node remembers of what was published. */
 export interface LogSettings {
@@ -27,12 +27,6 @@ export interface LogRead {
   /** The newest seq of the stream, whether or not it is among the messages. */
   readonly head: number;
 }
-
-// What a page costs beside its bytes: three objects, and their place in a list.
-const PAGE_OVERHEAD_BYTES = 400;
-
-// A page is for so many messages that they share the cost of it, and not for more than that.
-const PAGE_BYTES_MAX = 64 * 1024;
 
 // Pages go by the age of their oldest message: it must not be much older than the youngest.
 const PAGES_AN_AGE = 64;
@@ -181,28 +175,14 @@ export class Log {
 
   #write(stream: Stream, message: Message, now: Millis): void {
     const last = stream.page;
-    const isSpent = last === undefined ||
-      now > last.begunAt + this.#settings.logAgeMs / PAGES_AN_AGE;
-    if (!isSpent && last.append(message, now)) return;
-    // As much as the last one had, and more if that was full too soon.
-    const used = last?.usedBytes ?? 0;
-    const wanted = Math.min(isSpent ? used : 2 * used, PAGE_BYTES_MAX);
-    const { data } = message;
-    const page = new LogPage(stream, Math.max(wanted, ENTRY_BYTES + data.length), now);
-    if (page.append(message, now)) this.#add(page);
-    else {
-      const roomy = new LogPage(stream, ENTRY_BYTES + bytesMaxOf(data), now);
-      roomy.append(message, now);
-      this.#add(roomy);
-    }
-  }
-
-  #add(page: LogPage<Stream>): void {
-    const stream = page.owner;
+    const spanMs = this.#settings.logAgeMs / PAGES_AN_AGE;
+    if (last !== undefined && now <= last.begunAt + spanMs && last.append(message, now)) return;
+    const room = last?.roomAfter(now, spanMs) ?? 0;
+    const page = beginPage(stream, message, room, now);
     stream.page = page;
     stream.pages.push(page);
     this.#order.push(page);
-    this.#bytes += costOfPage(page);
+    this.#bytes += page.cost;
   }
 
   #trim(now: Millis): void {
@@ -234,7 +214,7 @@ export class Log {
     stream.pages.shift();
     if (stream.page === page) stream.page = undefined;
     this.#order.remove(page);
-    this.#bytes -= costOfPage(page);
+    this.#bytes -= page.cost;
   }
 
   #rest(stream: Stream): void {
@@ -267,8 +247,4 @@ export class Log {
 
 function costOfStream({ channel }: Stream): number {
   return channel.length + STREAM_OVERHEAD_BYTES;
-}
-
-function costOfPage({ byteLength }: LogPage<Stream>): number {
-  return byteLength + PAGE_OVERHEAD_BYTES;
 }

@@ -4,104 +4,189 @@ import type { Message, Payload } from "../core/message.ts";
 import type { NodeId } from "../core/node.ts";
 import { decodeUtf8 } from "../core/utf8.ts";
 
+/** What a log writes down of a message. */
+export type Entry = Pick<Message, "seq" | "prev" | "data">;
+
+/** Messages of one stream, next to each other, oldest first. One that is in a log is never empty. */
+export interface LogPage<Owner> extends Chained<LogPage<Owner>> {
+  /** Whose messages these are. */
+  readonly owner: Owner;
+  /** When the first was written. */
+  readonly begunAt: Millis;
+  /** What the page takes in memory, in bytes. */
+  readonly cost: number;
+  /** Whether all of its messages were dropped. */
+  readonly isEmpty: boolean;
+  /** The seq of the oldest message. */
+  readonly firstSeq: number;
+  /** When the oldest message was written. */
+  readonly firstAt: Millis;
+  /** Writes a message behind the others. Returns whether there was room for it. */
+  append(entry: Entry, now: Millis): boolean;
+  /** How much room the page after this one should have, in bytes, for a stream that goes on so. */
+  roomAfter(now: Millis, spanMs: Millis): number;
+  /** Drops the oldest message. */
+  shift(): void;
+  /** Appends the messages after a seq to a list, up to as many as it may hold. */
+  read(messages: Message[], node: NodeId, range: { after: number; limit: number }): void;
+}
+
+/**
+ * Begins a page with a message.
+ *
+ * @param byteLength How much room there should be. If that is for one message only, it is no more
+ *     than that message.
+ */
+export function beginPage<Owner>(
+  owner: Owner,
+  entry: Entry,
+  byteLength: number,
+  now: Millis,
+): LogPage<Owner> {
+  if (byteLength >= ENTRY_BYTES + entry.data.length + ENTRY_BYTES) {
+    const page = new BytePage(owner, Math.min(byteLength, PAGE_BYTES_MAX), now);
+    if (page.append(entry, now)) return page;
+  }
+  return new LoneMessage(owner, entry, now);
+}
+
+// What a message costs beside its payload: the object, its place in a list and its string.
+const LONE_OVERHEAD_BYTES = 96;
+// What a page costs beside its bytes: four objects, and its place in a list.
+const PAGE_OVERHEAD_BYTES = 400;
+// Large enough for its cost not to matter, and small enough to be dropped before long.
+const PAGE_BYTES_MAX = 64 * 1024;
+
+/** A message that no other followed within the span of a page: as it came. */
+class LoneMessage<Owner> implements LogPage<Owner> {
+  readonly owner: Owner;
+  // Whole milliseconds: a fraction would take an object of its own.
+  readonly begunAt: Millis;
+  older: LogPage<Owner> | undefined;
+  newer: LogPage<Owner> | undefined;
+  readonly firstSeq: number;
+  readonly #prev: number;
+  readonly #data: Payload;
+  #isEmpty = false;
+
+  constructor(owner: Owner, { seq, prev, data }: Entry, now: Millis) {
+    this.owner = owner;
+    this.begunAt = Math.floor(now);
+    this.firstSeq = seq;
+    this.#prev = prev;
+    this.#data = data;
+  }
+
+  get cost(): number {
+    return this.#data.length + LONE_OVERHEAD_BYTES;
+  }
+
+  get isEmpty(): boolean {
+    return this.#isEmpty;
+  }
+
+  get firstAt(): Millis {
+    return this.begunAt;
+  }
+
+  append(): boolean {
+    return false;
+  }
+
+  roomAfter(now: Millis, spanMs: Millis): number {
+    // A UTF-16 unit takes at most three bytes of UTF-8.
+    return now > this.begunAt + spanMs ? 0 : 2 * (ENTRY_BYTES + 3 * this.#data.length);
+  }
+
+  shift(): void {
+    this.#isEmpty = true;
+  }
+
+  read(messages: Message[], node: NodeId, range: { after: number; limit: number }): void {
+    const seq = this.firstSeq;
+    if (seq <= range.after || messages.length >= range.limit) return;
+    messages.push({ node, seq, prev: this.#prev, data: this.#data });
+  }
+}
+
 const SEQ = 0;
 const PREV = 8;
 const AT = 16;
 const BYTE_LENGTH = 24;
 const IS_TEXT = 28;
-
-/** What an entry has in front of its payload, in bytes: its seq, its prev, its time, and what follows. */
-export const ENTRY_BYTES = 29;
-
-/** The most bytes that a payload may take in a page. */
-export function bytesMaxOf(data: Payload): number {
-  // A UTF-16 unit takes at most three bytes of UTF-8.
-  return typeof data === "string" ? data.length * 3 : data.byteLength;
-}
+const ENTRY_BYTES = 29;
 
 const encoder = new TextEncoder();
 
 /**
- * Messages of one stream as bytes, one behind the other, oldest first.
+ * Messages as bytes, one behind the other, each with its seq, its prev and its time in front.
  *
- * As objects they would be most of what a collector has to carry about: there are many, and each is
- * kept for just as long as it takes to be counted as old.
+ * As objects, those of a busy stream would be most of what a collector has to carry about: there
+ * are many, and each is kept for just as long as it takes to count as old.
  */
-export class LogPage<Owner> implements Chained<LogPage<Owner>> {
-  /** Whose messages these are. */
+class BytePage<Owner> implements LogPage<Owner> {
   readonly owner: Owner;
-  /** When the page was begun. */
   readonly begunAt: Millis;
-  /** The page before this one, by age, among those of all streams. */
   older: LogPage<Owner> | undefined;
-  /** The page after it. */
   newer: LogPage<Owner> | undefined;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   #start = 0;
   #end = 0;
 
-  /** Makes an empty page with room for so many bytes. */
   constructor(owner: Owner, byteLength: number, now: Millis) {
     this.owner = owner;
-    this.begunAt = now;
+    this.begunAt = Math.floor(now);
     this.#bytes = new Uint8Array(byteLength);
     this.#view = new DataView(this.#bytes.buffer);
   }
 
-  /** How many bytes there is room for in all. */
-  get byteLength(): number {
-    return this.#bytes.byteLength;
+  get cost(): number {
+    return this.#bytes.byteLength + PAGE_OVERHEAD_BYTES;
   }
 
-  /** How many bytes are written. */
-  get usedBytes(): number {
-    return this.#end;
-  }
-
-  /** Whether all of its messages were dropped, or none was written. */
   get isEmpty(): boolean {
     return this.#start === this.#end;
   }
 
-  /** The seq of the oldest message. Only if there is one. */
   get firstSeq(): number {
     return this.#view.getFloat64(this.#start + SEQ);
   }
 
-  /** When the oldest message was written. Only if there is one. */
   get firstAt(): Millis {
     return this.#view.getFloat64(this.#start + AT);
   }
 
-  /** Writes a message behind the others. Returns whether there was room for it. */
-  append({ seq, prev, data }: Pick<Message, "seq" | "prev" | "data">, now: Millis): boolean {
+  append({ seq, prev, data }: Entry, now: Millis): boolean {
     const start = this.#end;
     const from = start + ENTRY_BYTES;
     if (from + data.length > this.#bytes.byteLength) return false;
     const isText = typeof data === "string";
-    let length = data.length;
+    let byteLength = data.length;
     if (isText) {
       const { read, written } = encoder.encodeInto(data, this.#bytes.subarray(from));
       if (read < data.length) return false;
-      length = written;
+      byteLength = written;
     } else this.#bytes.set(data, from);
     const view = this.#view;
     view.setFloat64(start + SEQ, seq);
     view.setFloat64(start + PREV, prev);
     view.setFloat64(start + AT, now);
-    view.setUint32(start + BYTE_LENGTH, length);
+    view.setUint32(start + BYTE_LENGTH, byteLength);
     view.setUint8(start + IS_TEXT, isText ? 1 : 0);
-    this.#end = from + length;
+    this.#end = from + byteLength;
     return true;
   }
 
-  /** Drops the oldest message. Only if there is one. */
+  // As much as there was, and more if that was full too soon.
+  roomAfter(now: Millis, spanMs: Millis): number {
+    return now > this.begunAt + spanMs ? this.#end : 2 * this.#end;
+  }
+
   shift(): void {
     this.#start = this.#entryAfter(this.#start);
   }
 
-  /** Appends the messages after a seq to a list, up to as many as it may hold. */
   read(messages: Message[], node: NodeId, range: { after: number; limit: number }): void {
     const { after, limit } = range;
     for (let at = this.#start; at < this.#end; at = this.#entryAfter(at)) {

@@ -1,14 +1,16 @@
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
-import { bytesMaxOf, ENTRY_BYTES, LogPage } from "../../src/channel/log_page.ts";
+import { beginPage, type LogPage } from "../../src/channel/log_page.ts";
 import type { Message, Payload } from "../../src/core/message.ts";
 
-const OWNER = "owner";
+const SPAN_MS = 1_000;
 
-function pageOf(byteLength: number, payloads: readonly Payload[] = []): LogPage<string> {
-  const page = new LogPage(OWNER, byteLength, 0);
-  for (const [index, data] of payloads.entries()) {
-    strictEqual(page.append({ seq: 10 + index, prev: index, data }, 100 + index), true);
+/** A page with room for so many bytes, and messages in it. */
+function pageOf(byteLength: number, payloads: readonly Payload[]): LogPage<string> {
+  const [data = "", ...others] = payloads;
+  const page = beginPage("owner", { seq: 10, prev: 0, data }, byteLength, 100);
+  for (const [index, data] of others.entries()) {
+    strictEqual(page.append({ seq: 11 + index, prev: 10 + index, data }, 101 + index), true);
   }
   return page;
 }
@@ -24,25 +26,39 @@ test("a page gives back what was written, text and bytes, oldest first", () => {
   const page = pageOf(1_000, payloads);
   deepStrictEqual(
     readAll(page),
-    payloads.map((data, index) => ({ node: "a~1", seq: 10 + index, prev: index, data })),
+    payloads.map((data, index) => {
+      return { node: "a~1", seq: 10 + index, prev: index === 0 ? 0 : 9 + index, data };
+    }),
   );
   deepStrictEqual(readAll(page, 11, 2).map(({ seq }) => seq), [12, 13]);
-  strictEqual(page.usedBytes, payloads.length * ENTRY_BYTES + 1 + 2 + 3);
+});
+
+test("without room for more, a page is a message alone", () => {
+  for (const data of ["", "a", "\u4e16\u754c", Uint8Array.of(7)]) {
+    const page = beginPage("owner", { seq: 3, prev: 2, data }, 0, 100);
+    deepStrictEqual(readAll(page), [{ node: "a~1", seq: 3, prev: 2, data }]);
+    deepStrictEqual(readAll(page, 3), []);
+    deepStrictEqual(readAll(page, 0, 0), []);
+    strictEqual(page.append({ seq: 4, prev: 3, data: "" }, 100), false);
+  }
+});
+
+test("text that takes more bytes than there is room for stands alone, and loses nothing", () => {
+  const data = "\u4e16".repeat(100);
+  deepStrictEqual(readAll(pageOf(200, [data])).map(({ data }) => data), [data]);
 });
 
 test("a page holds the largest seqs, and times with fractions", () => {
-  const page = new LogPage(OWNER, 100, 0);
   const seq = Number.MAX_SAFE_INTEGER;
-  page.append({ seq, prev: seq - 1, data: "x" }, 1_234_567.875);
+  const page = beginPage("owner", { seq, prev: seq - 1, data: "x" }, 100, 1_234_567.875);
   deepStrictEqual(readAll(page), [{ node: "a~1", seq, prev: seq - 1, data: "x" }]);
   strictEqual(page.firstSeq, seq);
   strictEqual(page.firstAt, 1_234_567.875);
 });
 
 test("what does not fit is refused, and what was there stays", () => {
-  const twoBytes = "\u00e9";
-  const page = pageOf(2 * ENTRY_BYTES + 2, ["a"]);
-  strictEqual(page.append({ seq: 11, prev: 10, data: twoBytes }, 0), false, "fits as characters");
+  const page = pageOf(60, ["a"]);
+  strictEqual(page.append({ seq: 11, prev: 10, data: "\u00e9" }, 0), false, "fits as characters");
   strictEqual(page.append({ seq: 11, prev: 10, data: "bc" }, 0), false);
   strictEqual(page.append({ seq: 11, prev: 10, data: Uint8Array.of(1, 2) }, 0), false);
   strictEqual(page.append({ seq: 11, prev: 10, data: "b" }, 0), true);
@@ -50,17 +66,28 @@ test("what does not fit is refused, and what was there stays", () => {
   deepStrictEqual(readAll(page).map(({ data }) => data), ["a", "b"]);
 });
 
-test("there is always room for text in a page that has bytesMaxOf it", () => {
-  for (const data of ["", "a", "\u00e9\u4e16", "\u{1f388}".repeat(9), "\ud800"]) {
-    const page = new LogPage(OWNER, ENTRY_BYTES + bytesMaxOf(data), 0);
-    strictEqual(page.append({ seq: 1, prev: 0, data }, 0), true);
+test("the oldest is dropped first, until the page is empty", () => {
+  for (const [room, payloads] of [[1_000, ["a", "bc", "d"]], [0, ["a"]]] as const) {
+    const page = pageOf(room, payloads);
+    const firsts: number[] = [];
+    for (; !page.isEmpty; page.shift()) firsts.push(page.firstSeq, page.firstAt);
+    deepStrictEqual(firsts, payloads.flatMap((_, index) => [10 + index, 100 + index]));
   }
 });
 
-test("the oldest is dropped first, until the page is empty", () => {
-  const page = pageOf(1_000, ["a", "bc", "d"]);
-  const firsts: number[] = [];
-  for (; !page.isEmpty; page.shift()) firsts.push(page.firstSeq, page.firstAt);
-  deepStrictEqual(firsts, [10, 100, 11, 101, 12, 102]);
-  deepStrictEqual(readAll(page), []);
+test("what a busy stream is given grows, up to a bound, and what a quiet one is given does not", () => {
+  let page = pageOf(0, ["x".repeat(100)]);
+  const costs: number[] = [];
+  for (let seq = 11; seq < 2_000; seq++) {
+    const entry = { seq, prev: seq - 1, data: "x".repeat(100) };
+    if (page.append(entry, 100)) continue;
+    page = beginPage("owner", entry, page.roomAfter(100, SPAN_MS), 100);
+    costs.push(page.cost);
+  }
+  deepStrictEqual(costs, [...costs].sort((one, other) => one - other));
+  ok(costs.at(-1)! > 60_000 && costs.at(-1)! < 70_000, String(costs));
+  const quiet = pageOf(0, ["x"]);
+  strictEqual(quiet.roomAfter(100 + SPAN_MS + 1, SPAN_MS), 0);
+  const entry = { seq: 12, prev: 11, data: "x" };
+  strictEqual(beginPage("owner", entry, 0, 5_000).cost, quiet.cost);
 });

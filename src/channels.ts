@@ -28,7 +28,7 @@ export interface ChannelsOptions {
    */
   readonly logBytesMax?: number;
   /**
-   * How long a message is remembered, in ms. 0 to a day.
+   * How long a message is remembered, in ms; it may be up to a 64th of it longer. 0 to a day.
    *
    * @default {60000}
    */

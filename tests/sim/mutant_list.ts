@@ -139,7 +139,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "the log does not tell what it has forgotten",
     promise: "P4",
     file: LOG,
-    search: "stream.floor = remembered.seq;",
+    search: "stream.floor = page.firstSeq;",
     replacement: "",
     seeds: 100,
   },
@@ -315,4 +315,9 @@ export function applyMutant({ name, file, search, replacement }: Mutant, text: s
     throw new Error(`Cannot apply "${name}": its place is not found exactly once in ${file}`);
   }
   return `${before}${replacement}${after}`;
+}
+
+/** Whether it is a mutant of presence: each half of them is enough for one file of tests. */
+export function isOfPresence({ promise }: Mutant): boolean {
+  return promise === "P7" || promise === "P8";
 }

@@ -1,0 +1,4 @@
+import { isOfPresence, MUTANTS } from "./mutant_list.ts";
+import { testMutants } from "./mutant_suite.ts";
+
+testMutants(MUTANTS.filter(isOfPresence));

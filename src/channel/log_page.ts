@@ -178,9 +178,11 @@ class BytePage<Owner> implements LogPage<Owner> {
     return true;
   }
 
-  // As much as there was, and more if that was full too soon.
+  // As much as there is, and more if that was full too soon. What was dropped meanwhile needs no
+  // room: where few messages are remembered, a page of them would be mostly what is not.
   roomAfter(now: Millis, spanMs: Millis): number {
-    return now > this.begunAt + spanMs ? this.#end : 2 * this.#end;
+    const used = this.#end - this.#start;
+    return now > this.begunAt + spanMs ? used : 2 * used;
   }
 
   shift(): void {

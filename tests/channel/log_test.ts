@@ -171,6 +171,17 @@ test("of a busy stream too, just as many messages are remembered as are to be", 
   strictEqual(diary.log.bytes, 0);
 });
 
+test("a busy stream of which few messages are remembered costs little more than these", () => {
+  for (const logMessagesMax of [1, 10]) {
+    const diary = new Diary({ logMessagesMax, logAgeMs: 86_400_000 });
+    for (let seq = 1; seq <= 2_000; seq++) {
+      diary.writes("c", [seq], { at: seq });
+      strictEqual(diary.reads("c", 0).seqs.length, Math.min(seq, logMessagesMax));
+    }
+    ok(diary.log.bytes <= STREAM + 2 * 400 + 4 * logMessagesMax * 30, String(diary.log.bytes));
+  }
+});
+
 test("a message stays for its time, and for a 64th of it longer at the most", () => {
   const diary = new Diary({ logAgeMs: 64_000, logMessagesMax: 1_000, logBytesMax: 10_000_000 });
   const channels = ["c", "d", "e"];

@@ -101,10 +101,12 @@ export class NodeClientSocket implements ClientSocket, Sweepable, SocketUser {
     if (queue === undefined) return;
     this.#queue = undefined;
     const socket = this.#socket;
-    const isBehind = this.#isBehind;
+    // What Node tells of a stream is slow to ask for: not before a write, if nothing can wait.
+    const isBehind = this.#isBehind && socket.writableLength > 0;
+    // To write behind a client's FIN would drop what it has not read yet.
+    if (isBehind && !socket.writable) return;
     if (Array.isArray(queue)) writeAll(socket, queue, isBehind);
     else socket.write(isBehind ? unshare(queue) : queue);
-    // What Node tells of a stream is slow to ask for, so it is asked once.
     const waitingBytes = socket.writableLength;
     this.#isBehind = waitingBytes > 0;
     if (waitingBytes > this.#owner.settings.bufferedBytesMax) this.#onSlow();

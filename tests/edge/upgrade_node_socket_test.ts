@@ -117,3 +117,27 @@ test("NodeClientSocket keeps frames apart, however many are written at once", as
     client.destroy();
   });
 });
+
+test("NodeClientSocket still gives a client that ended its side what waited for it", async () => {
+  await withGuests({ bufferedBytesMax: 100_000_000 }, async ({ port }, guests) => {
+    const client = await RawClient.connect({ port });
+    client.pause();
+    const { socket } = await guests.at(0);
+    const { Outgoing } = await import("../../src/edge/client_socket.ts");
+    const text = "x".repeat(1_000_000);
+    for (let count = 0; count < 12; count++) socket.send(Outgoing.text(text));
+    socket.flush();
+    client.end();
+    // At some of these turns the server has read of the end, and tells no more.
+    for (let turn = 0; turn < 100; turn++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      socket.send(Outgoing.text("more"));
+      socket.flush();
+    }
+    client.resume();
+    for (let count = 0; count < 12; count++) {
+      strictEqual((await client.nextText()).length, 1_000_000);
+    }
+    client.destroy();
+  });
+});

@@ -231,7 +231,9 @@ export class Cluster extends TypedEventTarget<ClusterEvents> implements AsyncDis
    * see `whenReady`.
    *
    * Of several backplanes one is enough. One that cannot be had now, as its Redis is down, is told
-   * as a `fault`, goes on being tried, and is used from when it is there.
+   * as a `fault`, goes on being tried, and is used from when it is there. Each is given the time to
+   * say so: for a Redis that does not answer, its `connectTimeoutMs`, and 10 s more for one that
+   * answers and serves nothing.
    *
    * @throws {ClusterError} `listen_failed` if a port is taken, `unreachable` if none of several
    *     backplanes can be had, `stopped` if it was stopped.

@@ -134,7 +134,7 @@ export class ClusterCore {
   /** A backplane has been started, and is up or tries to be: it is asked for the wanted channels. */
   started(path: number, state: BackplaneState): void {
     const backplane = this.#paths[path]!;
-    // What it reported in the meantime is newer.
+    // One that reported in the meantime that it is up is up.
     if (this.#states[path] === "down") this.#onState(path, state);
     this.#started.add(backplane);
     for (const channel of this.#machine.channels) backplane.subscribe(channel);

@@ -32,7 +32,7 @@ import {
 
 /** Two files at once keep two cores busy, and leave timers the time that they expect. */
 const FILES_AT_ONCE = 2;
-const FILE_TIME_LIMIT_MS = 300_000;
+const FILE_TIME_LIMIT_MS = 180_000;
 /** Bun's own limit is 5 s a test; the other runtimes have none. */
 const BUN_TEST_TIME_LIMIT_MS = 120_000;
 const ENTRY_POINTS = ["mod.ts"];

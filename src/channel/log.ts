@@ -41,9 +41,8 @@ const IDLE_STREAMS_MAX = 50_000;
 
 /** The messages of one node in one channel: a run without holes, from `floor` to `head`. */
 class Stream implements Chained<Stream> {
+  /** The messages. The last page is the one that is written to. */
   readonly pages = new Deque<LogPage<Stream>>();
-  /** The page that is written to. */
-  page: LogPage<Stream> | undefined;
   count = 0;
   readonly channel: string;
   readonly node: NodeId;
@@ -174,12 +173,11 @@ export class Log {
   }
 
   #write(stream: Stream, message: Message, now: Millis): void {
-    const last = stream.page;
+    const { last } = stream.pages;
     const spanMs = this.#settings.logAgeMs / PAGES_AN_AGE;
     if (last !== undefined && now <= last.begunAt + spanMs && last.append(message, now)) return;
     const room = last?.roomAfter(now, spanMs) ?? 0;
     const page = beginPage(stream, message, room, now);
-    stream.page = page;
     stream.pages.push(page);
     this.#order.push(page);
     this.#bytes += page.cost;
@@ -210,9 +208,7 @@ export class Log {
   }
 
   #drop(page: LogPage<Stream>): void {
-    const stream = page.owner;
-    stream.pages.shift();
-    if (stream.page === page) stream.page = undefined;
+    page.owner.pages.shift();
     this.#order.remove(page);
     this.#bytes -= page.cost;
   }

@@ -18,6 +18,11 @@ export class Deque<Item> {
     return this.#items[this.#head];
   }
 
+  /** The newest item, which stays. */
+  get last(): Item | undefined {
+    return this.#length === 0 ? undefined : this.at(this.#length - 1);
+  }
+
   /** The item at `index`, counted from the oldest, which stays. */
   at(index: number): Item | undefined {
     if (index >= this.#length) return undefined;

@@ -16,13 +16,14 @@ test("a deque does what a plain list does, while it grows, wraps and shrinks", (
     } else strictEqual(deque.shift(), list.shift());
     const index = Math.floor(random() * (list.length + 2));
     strictEqual(deque.at(index), list[index]);
-    deepStrictEqual([deque.length, deque.first], [list.length, list[0]]);
+    deepStrictEqual([deque.length, deque.first, deque.last], [list.length, list[0], list.at(-1)]);
   }
 });
 
 test("an empty deque has nothing to give", () => {
   const deque = new Deque<string>();
-  deepStrictEqual([deque.shift(), deque.first, deque.at(0), deque.length], [
+  deepStrictEqual([deque.shift(), deque.first, deque.last, deque.at(0), deque.length], [
+    undefined,
     undefined,
     undefined,
     undefined,

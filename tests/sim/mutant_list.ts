@@ -317,7 +317,7 @@ export function applyMutant({ name, file, search, replacement }: Mutant, text: s
   return `${before}${replacement}${after}`;
 }
 
-/** Whether it is a mutant of presence: each half of them is enough for one file of tests. */
+/** Whether it breaks who is there, P7 or P8. Each half of the mutants is enough for a file of tests. */
 export function isOfPresence({ promise }: Mutant): boolean {
   return promise === "P7" || promise === "P8";
 }

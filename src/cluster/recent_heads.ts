@@ -3,6 +3,12 @@ import type { NodeId } from "../core/node.ts";
 import type { ChannelSeq } from "./envelope.ts";
 import { type ClusterSettings, HEADS_MAX, HEARTBEAT_HEADS_MAX } from "./settings.ts";
 
+/** The newest seq in a channel, and the epoch in which it was told last. */
+interface Head {
+  seq: number;
+  epoch: number;
+}
+
 /**
  * The newest seq of this node in each channel, and which of them are recent.
  *
@@ -12,8 +18,9 @@ import { type ClusterSettings, HEADS_MAX, HEARTBEAT_HEADS_MAX } from "./settings
 export class RecentHeads {
   readonly #epochMs: Millis;
   readonly #epochCount: number;
-  readonly #heads = new Map<string, number>();
+  readonly #heads = new Map<string, Head>();
   #epochs: Set<string>[] = [new Set()];
+  #epoch = 0;
   #epochEndsAt: Millis = -Infinity;
   /** Channels that a node is still to be told: those that did not fit into a heartbeat. */
   readonly #backlog = new Map<NodeId, Set<string>>();
@@ -39,15 +46,20 @@ export class RecentHeads {
 
   /** This node published up to `seq` in a channel. */
   set(channel: string, seq: number): void {
-    this.#heads.set(channel, seq);
+    let head = this.#heads.get(channel);
+    if (head === undefined) this.#heads.set(channel, head = { seq, epoch: -1 });
+    head.seq = seq;
     this.#newest = Math.max(this.#newest, seq);
+    // A channel that is published to all the time is in the epoch already.
+    if (head.epoch === this.#epoch) return;
+    head.epoch = this.#epoch;
     this.#epochs[0]!.add(channel);
     if (this.#heads.size > HEADS_MAX) this.#forgetOldest();
   }
 
   /** The newest seq in a channel, if any is remembered. */
   get(channel: string): number | undefined {
-    return this.#heads.get(channel);
+    return this.#heads.get(channel)?.seq;
   }
 
   /** Moves on to the next epoch, if it is time. */
@@ -56,6 +68,7 @@ export class RecentHeads {
     this.#epochEndsAt = now + this.#epochMs;
     // Nothing is moved while nothing is published.
     if (this.#epochs.every((epoch) => epoch.size === 0)) return;
+    this.#epoch++;
     this.#epochs = [new Set(), ...this.#epochs.slice(0, this.#epochCount - 1)];
   }
 
@@ -69,7 +82,7 @@ export class RecentHeads {
     for (const channel of channels) {
       if (heads.length === HEARTBEAT_HEADS_MAX) break;
       channels.delete(channel);
-      const seq = this.#heads.get(channel);
+      const seq = this.get(channel);
       if (seq !== undefined && isInterested(channel)) heads.push({ channel, seq });
     }
     if (channels.size > 0) this.#backlog.set(node, channels);
@@ -87,13 +100,15 @@ export class RecentHeads {
     this.#backlog.delete(node);
   }
 
-  // A channel that is published to is not old, however long it has been here.
+  // A channel that is published to is not old, however long it has been here. If all are, the one
+  // that was looked at first has to go.
   #forgetOldest(): void {
-    for (const [channel, seq] of this.#heads) {
+    let count = this.#heads.size;
+    for (const [channel, head] of this.#heads) {
       this.#heads.delete(channel);
-      if (this.#isRecent(channel)) this.#heads.set(channel, seq);
+      if (count-- > 0 && this.#isRecent(channel)) this.#heads.set(channel, head);
       else {
-        this.#floor = Math.max(this.#floor, seq);
+        this.#floor = Math.max(this.#floor, head.seq);
         return;
       }
     }

@@ -87,6 +87,14 @@ test("a head that had to be forgotten leaves a bound behind that is never too lo
   strictEqual(heads.floor, 5);
 });
 
+test("where all channels are recent, the oldest is forgotten all the same", () => {
+  const heads = new RecentHeads(SETTINGS);
+  for (let index = 0; index < HEADS_MAX + 3; index++) heads.set(`c${index}`, index + 1);
+  strictEqual(heads.floor, 3);
+  deepStrictEqual([heads.get("c2"), heads.get("c3")], [undefined, 4]);
+  strictEqual(heads.get(`c${HEADS_MAX + 2}`), HEADS_MAX + 3);
+});
+
 test("a channel that is published to is not the one that is forgotten", () => {
   const heads = new RecentHeads(SETTINGS);
   heads.set("busy", 1);

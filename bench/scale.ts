@@ -15,9 +15,10 @@ import { runInNewContext } from "node:vm";
 import type { Millis } from "../src/core/machine.ts";
 import { CalmWorld } from "../tests/sim/calm_world.ts";
 import type { Process } from "../tests/sim/process.ts";
+import { toPayload } from "../tests/support/payload.ts";
 
 const NODES: readonly number[] = [2, 3, 5, 10, 20, 50, 100, 200, 300];
-const PAYLOAD = JSON.stringify("x".repeat(126));
+const PAYLOAD = toPayload(JSON.stringify("x".repeat(126)));
 /** As long as the mesh takes to repeat its gossip. */
 const REST_MS = 30_000;
 const MEET_MS = 5_000;

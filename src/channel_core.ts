@@ -10,7 +10,7 @@ import type { LogRead, LogSettings } from "./channel/log.ts";
 import type { Clock } from "./core/clock.ts";
 import { type Drive, drive } from "./core/drive.ts";
 import type { Millis } from "./core/machine.ts";
-import type { Message, Payload } from "./core/message.ts";
+import type { ChannelMessages, Message, Payload } from "./core/message.ts";
 import type { NodeId, Position, Positions } from "./core/node.ts";
 import { Delivery } from "./delivery.ts";
 
@@ -45,7 +45,7 @@ export interface ChannelUplink {
   /** No interest any more. */
   unsubscribe(channel: string): void;
   /** This node's messages of a tick. */
-  announce(channel: string, messages: readonly Message[]): void;
+  announce(channels: readonly ChannelMessages[]): void;
   /** Calls back when the other nodes have acknowledged a message that is about to be announced. */
   acknowledge(
     message: { readonly channel: string; readonly seq: number; readonly timeoutMs: Millis },
@@ -137,26 +137,26 @@ export class ChannelCore {
   }
 
   /** Publishes without waiting for anything. */
-  publish(channel: string, data: Payload, except?: Subscriber): void {
-    this.#drive.feed({ kind: "publish", channel, data, except });
+  publish(channel: string, payload: Payload, except?: Subscriber): void {
+    this.#drive.feed({ kind: "publish", channel, payload, except });
   }
 
   /** Publishes and tells the position at once. */
-  publishAt(channel: string, data: Payload, except?: Subscriber): Position {
+  publishAt(channel: string, payload: Payload, except?: Subscriber): Position {
     let position: Position | undefined;
     const ticket: Published = (given) => position = given;
-    this.#drive.feed({ kind: "publish", channel, data, except, ticket });
+    this.#drive.feed({ kind: "publish", channel, payload, except, ticket });
     // Inside another output's handling the answer comes after this call; the place is known anyway.
     return position ?? { node: this.#node, seq: this.#hub.seq };
   }
 
   /** Publishes, and calls back when the other nodes hold the message, or time is up. */
   publishAcknowledged(
-    publish: Pick<HubPublish<Subscriber>, "channel" | "data" | "except">,
+    publish: Pick<HubPublish<Subscriber>, "channel" | "payload" | "except">,
     timeoutMs: Millis,
     settled: (position: Position, acknowledgement: Acknowledgement) => void,
   ): void {
-    const position = this.publishAt(publish.channel, publish.data, publish.except);
+    const position = this.publishAt(publish.channel, publish.payload, publish.except);
     if (this.#uplink === undefined) return settled(position, { nodes: [], missing: [] });
     this.#uplink.acknowledge(
       { channel: publish.channel, seq: position.seq, timeoutMs },
@@ -195,7 +195,7 @@ export class ChannelCore {
       case "deliver":
         return this.#deliver(output);
       case "announce":
-        return this.#uplink?.announce(output.channel, output.messages);
+        return this.#uplink?.announce(output.channels);
       case "published":
         return (output.ticket as Published)(output.position);
       case "interest":

@@ -4,6 +4,7 @@ import type { LogSettings } from "./channel/log.ts";
 import type { Millis } from "./core/machine.ts";
 import { BROADCAST_CHANNEL, type Message, type Payload } from "./core/message.ts";
 import { createNodeId, type NodeId, type Position } from "./core/node.ts";
+import { decodeUtf8, encodeUtf8 } from "./core/utf8.ts";
 import type { Delivery } from "./delivery.ts";
 import { TypedEventTarget } from "./events.ts";
 import { requireBoolean, requireInteger, requireKnown } from "./options.ts";
@@ -114,7 +115,6 @@ export interface ChannelsStats {
 const KNOWN_OPTIONS = ["logMessagesMax", "logBytesMax", "logAgeMs", "messageBytesMax"] as const;
 const NO_OPTIONS: PublishOptions = {};
 const PUBLISH_DEFAULTS: Required<PublishOptions> = { acknowledge: false, timeoutMs: 5_000 };
-const encoder = new TextEncoder();
 
 /** The running half of channels, for the parts of this library that join them to others. */
 export let coreOf: (channels: Channels) => ChannelCore;
@@ -231,7 +231,7 @@ export class Channels {
       return { position, nodes: [self], missing: [] };
     }
     return await new Promise((resolve) => {
-      this.#core.publishAcknowledged({ channel, data: payload }, timeoutMs, (position, held) => {
+      this.#core.publishAcknowledged({ channel, payload }, timeoutMs, (position, held) => {
         resolve({ position, nodes: [self, ...held.nodes], missing: held.missing });
       });
     });
@@ -239,11 +239,9 @@ export class Channels {
 
   #encode(data: unknown): Payload {
     const payload = encodeData(data);
-    const bytes = typeof payload === "string"
-      ? encoder.encode(payload).byteLength
-      : payload.byteLength;
-    if (bytes <= this.#messageBytesMax) return payload;
-    throw new RangeError(`Cannot publish: ${bytes} bytes, at most ${this.#messageBytesMax}`);
+    const { byteLength } = payload.data;
+    if (byteLength <= this.#messageBytesMax) return payload;
+    throw new RangeError(`Cannot publish: ${byteLength} bytes, at most ${this.#messageBytesMax}`);
   }
 }
 
@@ -319,21 +317,25 @@ export class Subscription extends TypedEventTarget<SubscriptionEvents>
 }
 
 function toChannelMessage(channel: string, message: Message): ChannelMessage | undefined {
-  const { node, seq, data } = message;
+  const { node, seq, data, isText } = message;
   try {
-    return { channel, node, seq, data: typeof data === "string" ? JSON.parse(data) : data };
+    return { channel, node, seq, data: isText ? parse(data) : new Uint8Array(data) };
   } catch {
     // Another node vouched for what is no JSON: the reader is told of a gap.
     return undefined;
   }
 }
 
+function parse(json: Uint8Array): unknown {
+  return JSON.parse(decodeUtf8(json) ?? "");
+}
+
 function encodeData(data: unknown): Payload {
   // A copy of a Buffer too, whose own slice() is none.
-  if (data instanceof Uint8Array) return new Uint8Array(data);
+  if (data instanceof Uint8Array) return { data: new Uint8Array(data), isText: false };
   const isOtherBytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data);
   const text = isOtherBytes ? undefined : JSON.stringify(data);
-  if (text !== undefined) return text;
+  if (text !== undefined) return { data: encodeUtf8(text), isText: true };
   const received = isOtherBytes ? data.constructor.name : typeof data;
   throw new TypeError(
     `Cannot publish: expected a JSON value or a Uint8Array, received ${received}`,

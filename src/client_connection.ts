@@ -5,7 +5,7 @@
  */
 
 import type { ChannelCore, Confirmation, Subscriber } from "./channel_core.ts";
-import { BROADCAST_CHANNEL } from "./core/message.ts";
+import { BROADCAST_CHANNEL, type Payload } from "./core/message.ts";
 import type { Delivery } from "./delivery.ts";
 import { type ClientHandler, type ClientSocket, Outgoing } from "./edge/client_socket.ts";
 import { ClientPresence, type PresentClient, type Verdict } from "./client_presence.ts";
@@ -69,6 +69,11 @@ export class Client implements ClientHandler, Subscriber {
   /** A text message came. */
   text(text: string): void {
     this.#feed({ kind: "text", text });
+  }
+
+  /** A text message came, of ASCII alone. */
+  ascii(bytes: Uint8Array): void {
+    this.#feed({ kind: "ascii", bytes });
   }
 
   /** A binary message came. */
@@ -140,7 +145,7 @@ export class Client implements ClientHandler, Subscriber {
       case "broadcast":
         return this.#broadcast(output);
       case "send":
-        return this.#send(Outgoing.text(output.text));
+        return this.#send(new Outgoing(output.text));
       case "subscribe":
         return this.#subscribe(output);
       case "unsubscribe":
@@ -165,11 +170,12 @@ export class Client implements ClientHandler, Subscriber {
 
   #publish(output: SessionOutput & { readonly kind: "publish" }): void {
     const { core } = this.#owner;
-    const { channel, data, id, qos } = output;
-    const except = output.excludeSelf ? this : undefined;
-    if (id === undefined) return core.publish(channel, data, except);
-    if (qos === 1) return this.#publishAcknowledged({ channel, data, except }, id);
-    this.#feed({ kind: "published", id, position: core.publishAt(channel, data, except) });
+    const { channel, id, qos, exclude } = output.request;
+    const payload: Payload = output.request;
+    const except = exclude ? this : undefined;
+    if (id === undefined) return core.publish(channel, payload, except);
+    if (qos === 1) return this.#publishAcknowledged({ channel, payload, except }, id);
+    this.#feed({ kind: "published", id, position: core.publishAt(channel, payload, except) });
   }
 
   #publishAcknowledged(
@@ -185,9 +191,10 @@ export class Client implements ClientHandler, Subscriber {
 
   #broadcast(output: SessionOutput & { readonly kind: "broadcast" }): void {
     const { core } = this.#owner;
-    if (output.id === undefined) return core.publish(BROADCAST_CHANNEL, output.data);
-    const position = core.publishAt(BROADCAST_CHANNEL, output.data);
-    this.#feed({ kind: "published", id: output.id, position });
+    const { id } = output.request;
+    if (id === undefined) return core.publish(BROADCAST_CHANNEL, output.request);
+    const position = core.publishAt(BROADCAST_CHANNEL, output.request);
+    this.#feed({ kind: "published", id, position });
   }
 
   #subscribe(output: SessionOutput & { readonly kind: "subscribe" }): void {

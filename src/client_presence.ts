@@ -194,7 +194,7 @@ export class ClientPresence implements PresenceWatcher {
     const count = this.#core.roster.count(channel);
     const { isStale } = this.#core;
     this.#client.send(
-      Outgoing.text(encodeMembers({ channel, id, members, count, hasMore, isStale })),
+      new Outgoing(encodeMembers({ channel, id, members, count, hasMore, isStale })),
     );
   }
 

@@ -176,7 +176,7 @@ export class ClusterCore {
         ticket([]);
       },
       unsubscribe: (channel) => feed({ kind: "unsubscribe", channel }),
-      announce: (channel, messages) => feed({ kind: "announce", channel, messages }),
+      announce: (channels) => feed({ kind: "announce", channels }),
       acknowledge: (message, ticket) => {
         if (this.#drive === undefined) ticket({ nodes: [], missing: [] });
         else feed({ kind: "acknowledge", ...message, ticket });

@@ -1,6 +1,7 @@
+import type { FrameContent } from "./core/frame_content.ts";
 import type { Message } from "./core/message.ts";
 import { Outgoing } from "./edge/client_socket.ts";
-import { encodeFrames } from "./protocol/codec.ts";
+import { frameContents } from "./protocol/message_frames.ts";
 
 /**
  * This tick's messages of one channel, on their way to all of its subscribers on this node.
@@ -22,11 +23,11 @@ export class Delivery {
 
   /** What clients are sent, in order: mostly one frame. */
   get frames(): readonly Outgoing[] {
-    this.#frames ??= encodeFrames(this.channel, this.messages).map(toOutgoing);
+    this.#frames ??= frameContents(this.channel, this.messages).map(toOutgoing);
     return this.#frames;
   }
 }
 
-function toOutgoing(frame: string | Uint8Array): Outgoing {
-  return typeof frame === "string" ? Outgoing.text(frame) : Outgoing.binary(frame);
+function toOutgoing(content: FrameContent): Outgoing {
+  return new Outgoing(content);
 }

@@ -24,7 +24,7 @@ export class PresenceDelivery {
 
   /** What clients are sent, in order: mostly one frame. */
   get frames(): readonly Outgoing[] {
-    this.#frames ??= this.#encode().map((text) => Outgoing.text(text));
+    this.#frames ??= this.#encode().map((text) => new Outgoing(text));
     return this.#frames;
   }
 

@@ -2,6 +2,7 @@ import { deepStrictEqual, strictEqual, throws } from "node:assert/strict";
 import { test } from "node:test";
 import { ChannelCore, type ChannelUplink, type Subscriber } from "../src/channel_core.ts";
 import type { Clock } from "../src/core/clock.ts";
+import { contentOf, toPayload } from "./support/payload.ts";
 
 const SETTINGS = { logMessagesMax: 100, logBytesMax: 1_000_000, logAgeMs: 60_000 };
 
@@ -29,8 +30,10 @@ class Desk {
         this.confirmations.push(confirmed);
       },
       unsubscribe: (channel) => void this.lines.push(`lets go of ${channel}`),
-      announce: (channel, messages) => {
-        this.lines.push(`announce ${channel} ${messages.map(({ seq }) => seq)}`);
+      announce: (channels) => {
+        for (const { channel, messages } of channels) {
+          this.lines.push(`announce ${channel} ${messages.map(({ seq }) => seq)}`);
+        }
       },
       acknowledge: ({ channel, seq }, settled) => {
         this.lines.push(`acknowledge ${channel} ${seq}`);
@@ -44,7 +47,7 @@ class Desk {
   subscriber(name: string): Subscriber {
     return {
       deliver: ({ channel, messages }) => {
-        this.lines.push(`${name} ${channel} ${messages.map(({ data }) => data)}`);
+        this.lines.push(`${name} ${channel} ${messages.map(contentOf)}`);
       },
       gap: (channel) => void this.lines.push(`${name} gap ${channel}`),
     };
@@ -70,8 +73,8 @@ test("P1: in one tick subscribers here have it, their sockets are written, and t
   desk.joins("x");
   desk.confirmations[0]!([]);
   desk.endsTick();
-  desk.core.publish("c", "1");
-  desk.core.publish("c", "2");
+  desk.core.publish("c", toPayload("1"));
+  desk.core.publish("c", toPayload("2"));
   deepStrictEqual(desk.endsTick(), ["x c 1,2", "announce c 1,2"]);
 });
 
@@ -80,7 +83,7 @@ test("P4: a gap is told to every subscriber of the channel, after the messages b
   desk.joins("x");
   desk.joins("y");
   desk.endsTick();
-  desk.core.receive("c", [{ node: "b~1", seq: 1, prev: 0, data: "1" }]);
+  desk.core.receive("c", [{ node: "b~1", seq: 1, prev: 0, ...toPayload("1") }]);
   desk.core.gap("c");
   deepStrictEqual(desk.endsTick(), ["x c 1", "y c 1", "x gap c", "y gap c"]);
 });
@@ -89,17 +92,17 @@ test("whoever is left out of a message gets the others, and everybody else gets 
   const desk = new Desk();
   const [x] = ["x", "y"].map((name) => desk.joins(name));
   desk.endsTick();
-  desk.core.publish("c", "1", x);
+  desk.core.publish("c", toPayload("1"), x);
   deepStrictEqual(desk.endsTick(), ["y c 1"]);
-  desk.core.publish("c", "2");
-  desk.core.publish("c", "3", x);
+  desk.core.publish("c", toPayload("2"));
+  desk.core.publish("c", toPayload("3"), x);
   deepStrictEqual(desk.endsTick(), ["x c 2", "y c 2,3"]);
 });
 
 test("P2: a subscription waits for the cluster, and is told who has not answered", () => {
   const desk = new Desk().attached();
   desk.joins("x");
-  desk.core.publish("c", "1");
+  desk.core.publish("c", toPayload("1"));
   deepStrictEqual(desk.endsTick(), ["wants c", "announce c 1"]);
   desk.confirmations[0]!(["b~1"]);
   deepStrictEqual(desk.endsTick(), ["x confirmed b~1", "x c 1"]);
@@ -110,7 +113,7 @@ test("who goes while it waits is asked, gets nothing, and leaves nothing behind"
   const x = desk.joins("x", false);
   desk.core.unsubscribe("c", x);
   desk.confirmations[0]!([]);
-  desk.core.publish("c", "1");
+  desk.core.publish("c", toPayload("1"));
   deepStrictEqual(desk.endsTick(), [
     "wants c",
     "lets go of c",
@@ -127,7 +130,7 @@ test("who goes and comes again while it waits is there once, and goes for good",
   desk.joins("x");
   for (const confirmed of desk.confirmations) confirmed([]);
   desk.endsTick();
-  desk.core.publish("c", "1");
+  desk.core.publish("c", toPayload("1"));
   deepStrictEqual(desk.endsTick(), ["x c 1", "announce c 1"]);
   strictEqual(desk.core.hub.channelCount, 1);
 });
@@ -135,9 +138,13 @@ test("who goes and comes again while it waits is there once, and goes for good",
 test("P16: alone nobody else holds a message, and in a cluster the cluster says who does", () => {
   const told: unknown[] = [];
   const publish = (desk: Desk): void =>
-    desk.core.publishAcknowledged({ channel: "c", data: "1" }, 100, (position, held) => {
-      told.push([position, held.nodes, held.missing]);
-    });
+    desk.core.publishAcknowledged(
+      { channel: "c", payload: toPayload("1") },
+      100,
+      (position, held) => {
+        told.push([position, held.nodes, held.missing]);
+      },
+    );
   publish(new Desk());
   const desk = new Desk().attached();
   publish(desk);
@@ -154,14 +161,14 @@ test("what was subscribed before it is attached is told to the cluster, and goes
   desk.attached();
   deepStrictEqual(desk.lines.splice(0), ["x confirmed", "wants c"]);
   desk.core.detach();
-  desk.core.publish("c", "1");
+  desk.core.publish("c", toPayload("1"));
   deepStrictEqual(desk.endsTick(), ["x c 1"]);
 });
 
 test("channels are attached once, and before their first message", () => {
   throws(() => new Desk().attached().attached(), /attached to a cluster already/);
   const desk = new Desk();
-  desk.core.publish("c", "1");
+  desk.core.publish("c", toPayload("1"));
   throws(() => desk.attached(), /before the first message/);
 });
 
@@ -169,11 +176,11 @@ test("a position is told at once, also to who publishes while it is delivered to
   const desk = new Desk();
   const seqs: number[] = [];
   const echo: Subscriber = {
-    deliver: () => void seqs.push(desk.core.publishAt("d", "2").seq),
+    deliver: () => void seqs.push(desk.core.publishAt("d", toPayload("2")).seq),
     gap: () => {},
   };
   desk.core.subscribe("c", echo, () => true);
-  seqs.push(desk.core.publishAt("c", "1").seq);
+  seqs.push(desk.core.publishAt("c", toPayload("1")).seq);
   desk.endsTick();
   deepStrictEqual(seqs, [1, 2]);
 });

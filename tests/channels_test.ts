@@ -1,6 +1,7 @@
 import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert/strict";
 import { test } from "node:test";
 import { Channels, coreOf } from "../src/channels.ts";
+import { toPayload } from "./support/payload.ts";
 
 test("server code gets what server code publishes, in order", async () => {
   const channels = new Channels();
@@ -129,8 +130,8 @@ test("what another node vouches for and is no JSON is a gap to its reader, and b
   news.addEventListener("gap", () => gaps++);
   const node = "b~1";
   coreOf(channels).receive("news", [
-    { node, seq: 1, prev: 0, data: "{" },
-    { node, seq: 2, prev: 1, data: "2" },
+    { node, seq: 1, prev: 0, ...toPayload("{") },
+    { node, seq: 2, prev: 1, ...toPayload("2") },
   ]);
   for await (const { data } of news) {
     strictEqual(data, 2);

@@ -1,6 +1,11 @@
 import { Batch } from "../core/batch.ts";
 import type { Machine, Millis, Wake } from "../core/machine.ts";
-import { BROADCAST_CHANNEL, type Message, type Payload } from "../core/message.ts";
+import {
+  BROADCAST_CHANNEL,
+  type ChannelMessages,
+  type Message,
+  type Payload,
+} from "../core/message.ts";
 import type { NodeId, Position, Positions } from "../core/node.ts";
 import { Log, type LogRead, type LogSettings } from "./log.ts";
 
@@ -38,7 +43,7 @@ export type HubInput<Subscriber> =
 export interface HubPublish<Subscriber> {
   readonly kind: "publish";
   readonly channel: string;
-  readonly data: Payload;
+  readonly payload: Payload;
   /** A subscriber that does not get it: its publisher. */
   readonly except?: Subscriber | undefined;
   /** Set to learn the position, in a `published` output with the same ticket. */
@@ -48,8 +53,8 @@ export interface HubPublish<Subscriber> {
 /** What the hub asks of its owner. */
 export type HubOutput<Subscriber> =
   | HubDelivery<Subscriber>
-  /** This tick's messages of this node in one channel, for the other nodes. */
-  | { readonly kind: "announce"; readonly channel: string; readonly messages: readonly Message[] }
+  /** This tick's messages of this node, for the other nodes. */
+  | { readonly kind: "announce"; readonly channels: readonly ChannelMessages[] }
   /** A message got its position. */
   | { readonly kind: "published"; readonly ticket: unknown; readonly position: Position }
   /** The channel got its first subscriber, or lost its last. */
@@ -96,8 +101,8 @@ class Channel<Subscriber> {
  * The channels of one node: who subscribes, what was published, and in which order.
  *
  * Messages are collected until the end of the tick; then each channel gives one `deliver` for
- * its local subscribers, and after all of these one `announce` for the other nodes. A change of
- * the subscribers seals what was collected before it.
+ * its local subscribers, and after all of these comes one `announce` for the other nodes. A change
+ * of the subscribers seals what was collected before it.
  */
 export class Hub<Subscriber> implements Machine<HubInput<Subscriber>, HubOutput<Subscriber>> {
   #node: NodeId;
@@ -207,7 +212,8 @@ export class Hub<Subscriber> implements Machine<HubInput<Subscriber>, HubOutput<
   #publish(input: HubPublish<Subscriber>, now: Millis): void {
     const channel = this.#soil(input.channel, now);
     const prev = this.#log.head(channel.name, this.#node);
-    const message = { node: this.#node, seq: ++this.#seq, prev, data: input.data };
+    const { data, isText } = input.payload;
+    const message = { node: this.#node, seq: ++this.#seq, prev, data, isText };
     this.#log.append(channel.name, message, now);
     channel.announced.push(message);
     this.#collect(channel, message, input.except);
@@ -288,7 +294,7 @@ export class Hub<Subscriber> implements Machine<HubInput<Subscriber>, HubOutput<
     const dirty = this.#dirty;
     this.#dirty = [];
     for (const channel of dirty) this.#deliver(channel, channel.subscribers);
-    for (const channel of dirty) this.#announce(channel);
+    this.#announce(dirty);
     this.#log.expire(now);
   }
 
@@ -309,13 +315,16 @@ export class Hub<Subscriber> implements Machine<HubInput<Subscriber>, HubOutput<
     channel.excepts = undefined;
   }
 
-  #announce(channel: Channel<Subscriber>): void {
-    channel.dirty = false;
-    if (channel.announced.length > 0) {
-      const messages = channel.announced.take();
-      this.#outputs.push({ kind: "announce", channel: channel.name, messages });
+  #announce(dirty: readonly Channel<Subscriber>[]): void {
+    const channels = new Batch<ChannelMessages>();
+    for (const channel of dirty) {
+      channel.dirty = false;
+      if (channel.announced.length > 0) {
+        channels.push({ channel: channel.name, messages: channel.announced.take() });
+      }
+      if (isUnwanted(channel)) this.#channels.delete(channel.name);
     }
-    if (isUnwanted(channel)) this.#channels.delete(channel.name);
+    if (channels.length > 0) this.#outputs.push({ kind: "announce", channels: channels.take() });
   }
 
   #soil(name: string, now: Millis): Channel<Subscriber> {

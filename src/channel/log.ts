@@ -92,7 +92,10 @@ export class Log {
     return this.#evictedCount;
   }
 
-  /** Appends a message to its stream. Its `prev` tells whether the stream has a hole before it. */
+  /**
+   * Appends a message to its stream. Its `prev` tells whether the stream has a hole before it. What
+   * has become too old is forgotten by {@linkcode Log.expire}.
+   */
   append(channel: string, message: Message, now: Millis): void {
     const stream = this.#stream(channel, message.node) ?? this.#begin(channel, message);
     if (message.seq <= stream.head) return;
@@ -103,7 +106,7 @@ export class Log {
     stream.count++;
     stream.head = message.seq;
     if (stream.count > this.#settings.logMessagesMax) this.#evict(stream);
-    this.#trim(now);
+    if (this.#bytes > this.#settings.logBytesMax) this.#trim(-Infinity);
   }
 
   /** Tells from where on a stream will be complete: nothing up to `seq` is asked for or promised. */
@@ -147,7 +150,7 @@ export class Log {
 
   /** Forgets what is too old. */
   expire(now: Millis): void {
-    this.#trim(now);
+    this.#trim(now - this.#settings.logAgeMs);
   }
 
   // Whoever asks for a stream mostly goes on to ask for it again.
@@ -183,8 +186,7 @@ export class Log {
     this.#bytes += page.cost;
   }
 
-  #trim(now: Millis): void {
-    const oldest = now - this.#settings.logAgeMs;
+  #trim(oldest: Millis): void {
     for (
       let first = this.#order.first;
       first !== undefined && (first.firstAt < oldest || this.#bytes > this.#settings.logBytesMax);

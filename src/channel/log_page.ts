@@ -1,11 +1,11 @@
 import type { Chained } from "../core/chain.ts";
 import type { Millis } from "../core/machine.ts";
-import type { Message, Payload } from "../core/message.ts";
+import type { Message } from "../core/message.ts";
 import type { NodeId } from "../core/node.ts";
-import { decodeUtf8 } from "../core/utf8.ts";
+import { ownBytes } from "../core/own.ts";
 
 /** What a log writes down of a message. */
-export type Entry = Pick<Message, "seq" | "prev" | "data">;
+export type Entry = Pick<Message, "seq" | "prev" | "data" | "isText">;
 
 /** Messages of one stream, next to each other, oldest first. One that is in a log is never empty. */
 export interface LogPage<Owner> extends Chained<LogPage<Owner>> {
@@ -50,14 +50,14 @@ export function beginPage<Owner>(
   return new LoneMessage(owner, entry, now);
 }
 
-// What a message costs beside its payload: the object, its place in a list and its string.
-const LONE_OVERHEAD_BYTES = 96;
+// What a message costs beside its payload: the object, its place in a list, and an array's own.
+const LONE_OVERHEAD_BYTES = 280;
 // What a page costs beside its bytes: four objects, and its place in a list.
 const PAGE_OVERHEAD_BYTES = 400;
 // Large enough for its cost not to matter, and small enough to be dropped before long.
 const PAGE_BYTES_MAX = 64 * 1024;
 
-/** A message that no other followed within the span of a page: as it came. */
+/** A message that no other followed within the span of a page. */
 class LoneMessage<Owner> implements LogPage<Owner> {
   readonly owner: Owner;
   // Whole milliseconds: a fraction would take an object of its own.
@@ -66,15 +66,17 @@ class LoneMessage<Owner> implements LogPage<Owner> {
   newer: LogPage<Owner> | undefined;
   readonly firstSeq: number;
   readonly #prev: number;
-  readonly #data: Payload;
+  readonly #data: Uint8Array;
+  readonly #isText: boolean;
   #isEmpty = false;
 
-  constructor(owner: Owner, { seq, prev, data }: Entry, now: Millis) {
+  constructor(owner: Owner, { seq, prev, data, isText }: Entry, now: Millis) {
     this.owner = owner;
     this.begunAt = Math.floor(now);
     this.firstSeq = seq;
     this.#prev = prev;
-    this.#data = data;
+    this.#data = ownBytes(data);
+    this.#isText = isText;
   }
 
   get cost(): number {
@@ -94,8 +96,7 @@ class LoneMessage<Owner> implements LogPage<Owner> {
   }
 
   roomAfter(now: Millis, spanMs: Millis): number {
-    // A UTF-16 unit takes at most three bytes of UTF-8.
-    return now > this.begunAt + spanMs ? 0 : 2 * (ENTRY_BYTES + 3 * this.#data.length);
+    return now > this.begunAt + spanMs ? 0 : 2 * (ENTRY_BYTES + this.#data.length);
   }
 
   shift(): void {
@@ -105,7 +106,7 @@ class LoneMessage<Owner> implements LogPage<Owner> {
   read(messages: Message[], node: NodeId, range: { after: number; limit: number }): void {
     const seq = this.firstSeq;
     if (seq <= range.after || messages.length >= range.limit) return;
-    messages.push({ node, seq, prev: this.#prev, data: this.#data });
+    messages.push({ node, seq, prev: this.#prev, data: this.#data, isText: this.#isText });
   }
 }
 
@@ -115,8 +116,6 @@ const AT = 16;
 const BYTE_LENGTH = 24;
 const IS_TEXT = 28;
 const ENTRY_BYTES = 29;
-
-const encoder = new TextEncoder();
 
 /**
  * Messages as bytes, one behind the other, each with its seq, its prev and its time in front.
@@ -142,7 +141,7 @@ class BytePage<Owner> implements LogPage<Owner> {
   }
 
   get cost(): number {
-    return this.#bytes.byteLength + PAGE_OVERHEAD_BYTES;
+    return this.#bytes.length + PAGE_OVERHEAD_BYTES;
   }
 
   get isEmpty(): boolean {
@@ -157,24 +156,19 @@ class BytePage<Owner> implements LogPage<Owner> {
     return this.#view.getFloat64(this.#start + AT);
   }
 
-  append({ seq, prev, data }: Entry, now: Millis): boolean {
+  append({ seq, prev, data, isText }: Entry, now: Millis): boolean {
     const start = this.#end;
     const from = start + ENTRY_BYTES;
-    if (from + data.length > this.#bytes.byteLength) return false;
-    const isText = typeof data === "string";
-    let byteLength = data.length;
-    if (isText) {
-      const { read, written } = encoder.encodeInto(data, this.#bytes.subarray(from));
-      if (read < data.length) return false;
-      byteLength = written;
-    } else this.#bytes.set(data, from);
+    const end = from + data.length;
+    if (end > this.#bytes.length) return false;
+    this.#bytes.set(data, from);
     const view = this.#view;
     view.setFloat64(start + SEQ, seq);
     view.setFloat64(start + PREV, prev);
     view.setFloat64(start + AT, now);
-    view.setUint32(start + BYTE_LENGTH, byteLength);
+    view.setUint32(start + BYTE_LENGTH, data.length);
     view.setUint8(start + IS_TEXT, isText ? 1 : 0);
-    this.#end = from + byteLength;
+    this.#end = end;
     return true;
   }
 
@@ -196,15 +190,9 @@ class BytePage<Owner> implements LogPage<Owner> {
       const seq = this.#view.getFloat64(at + SEQ);
       if (seq <= after) continue;
       const prev = this.#view.getFloat64(at + PREV);
-      messages.push({ node, seq, prev, data: this.#payload(at) });
+      const data = this.#bytes.subarray(at + ENTRY_BYTES, this.#entryAfter(at));
+      messages.push({ node, seq, prev, data, isText: this.#view.getUint8(at + IS_TEXT) === 1 });
     }
-  }
-
-  #payload(at: number): Payload {
-    const from = at + ENTRY_BYTES;
-    const to = this.#entryAfter(at);
-    if (this.#view.getUint8(at + IS_TEXT) === 0) return this.#bytes.slice(from, to);
-    return decodeUtf8(this.#bytes.subarray(from, to)) ?? "";
   }
 
   #entryAfter(at: number): number {

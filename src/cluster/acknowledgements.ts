@@ -46,7 +46,7 @@ export class Acknowledgements {
 
   /** Whether somebody waits for messages of the channel. */
   isAwaited(channel: string): boolean {
-    return this.#channels.has(channel);
+    return this.#count > 0 && this.#channels.has(channel);
   }
 
   /** Waits until each node has acknowledged the channel up to `seq`. */

@@ -1,5 +1,5 @@
 import type { Millis, Wake } from "../core/machine.ts";
-import type { Message } from "../core/message.ts";
+import type { ChannelMessages, Message } from "../core/message.ts";
 import type { NodeId } from "../core/node.ts";
 
 /** What can happen to a node among others. A `path` is a backplane, by its place in the list. */
@@ -34,7 +34,7 @@ export type ClusterInput =
   | { readonly kind: "subscribe"; readonly channel: string; readonly ticket: unknown }
   | { readonly kind: "unsubscribe"; readonly channel: string }
   /** This node's messages of a tick. */
-  | { readonly kind: "announce"; readonly channel: string; readonly messages: readonly Message[] }
+  | { readonly kind: "announce"; readonly channels: readonly ChannelMessages[] }
   /** The publisher wants to know who holds a message. Comes before its `announce`. */
   | {
     readonly kind: "acknowledge";

@@ -154,7 +154,8 @@ export class ClusterNode implements Machine<ClusterInput, ClusterOutput> {
       case "received":
         return this.#receive(input.path, input.node, input.payload, now);
       case "announce":
-        return this.#announce(input.channel, input.messages);
+        for (const { channel, messages } of input.channels) this.#announce(channel, messages);
+        return;
       case "subscribe":
         return this.#router.subscribe(input.channel, input.ticket, now);
       case "unsubscribe":

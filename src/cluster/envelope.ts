@@ -10,7 +10,7 @@
 import { Batch } from "../core/batch.ts";
 import { ByteReader } from "../core/byte_reader.ts";
 import type { ByteWriter } from "../core/byte_writer.ts";
-import type { Message, Payload } from "../core/message.ts";
+import type { Message } from "../core/message.ts";
 import type { NodeId } from "../core/node.ts";
 import { MESSAGES_BYTES_MAX } from "./settings.ts";
 
@@ -258,7 +258,7 @@ export function encodeEnvelope(
  * Decodes an envelope.
  *
  * @param sender The node that it came from, as the backplane proved it.
- * @returns The envelope, or `undefined` if the bytes are none. Binary payloads are views of `bytes`.
+ * @returns The envelope, or `undefined` if the bytes are none. Payloads are views of `bytes`.
  */
 export function decodeEnvelope(sender: NodeId, bytes: Uint8Array): Envelope | undefined {
   const reader = new ByteReader(bytes);
@@ -350,7 +350,8 @@ function writeMessages(writer: ByteWriter, self: NodeId, envelope: MessagesEnvel
   for (const message of envelope.messages) {
     writer.varint(message.seq);
     writer.varint(message.seq - message.prev);
-    writePayload(writer, message.data);
+    writer.u8(message.isText ? DATA_TEXT : DATA_BINARY);
+    writer.bytes(message.data);
   }
 }
 
@@ -362,7 +363,9 @@ function readMessages(reader: ByteReader, sender: NodeId): MessagesEnvelope {
   for (let count = reader.varint(); count > 0 && !reader.failed; count--) {
     const seq = reader.varint();
     const prev = Math.max(0, seq - reader.varint());
-    messages.push({ node, seq, prev, data: readPayload(reader) });
+    const isText = reader.u8() === DATA_TEXT;
+    const data = isText ? reader.utf8() : reader.bytes();
+    messages.push({ node, seq, prev, data, isText });
   }
   return {
     kind: "messages",
@@ -372,21 +375,6 @@ function readMessages(reader: ByteReader, sender: NodeId): MessagesEnvelope {
     acknowledge: (flags & FLAG_ACKNOWLEDGE) !== 0,
     messages: messages.take(),
   };
-}
-
-function writePayload(writer: ByteWriter, data: Payload): void {
-  if (typeof data === "string") {
-    writer.u8(DATA_TEXT);
-    writer.text(data);
-  } else {
-    writer.u8(DATA_BINARY);
-    writer.bytes(data);
-  }
-}
-
-// Binary payloads are copied: they are kept, and the rest of the chunk need not be.
-function readPayload(reader: ByteReader): Payload {
-  return reader.u8() === DATA_TEXT ? reader.text() : reader.bytes().slice();
 }
 
 function writeHeartbeat(writer: ByteWriter, envelope: HeartbeatEnvelope): void {

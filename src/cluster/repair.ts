@@ -2,6 +2,7 @@ import { Batch } from "../core/batch.ts";
 import type { Millis } from "../core/machine.ts";
 import type { Message } from "../core/message.ts";
 import type { NodeId } from "../core/node.ts";
+import { ownBytes } from "../core/own.ts";
 import type { DownReason } from "./membership.ts";
 import { PARK_MS, REPAIR_ATTEMPTS_MAX, REPAIR_RETRY_MS, REPAIR_WAITING_MAX } from "./settings.ts";
 
@@ -326,7 +327,7 @@ export class Repair {
     while (index > 0 && waiting[index - 1]!.seq > message.seq) index--;
     if (waiting[index - 1]?.seq === message.seq) this.#repeats++;
     else if (waiting.length >= REPAIR_WAITING_MAX) this.#overflows++;
-    else waiting.splice(index, 0, message);
+    else waiting.splice(index, 0, { ...message, data: ownBytes(message.data) });
   }
 
   // Messages behind the hole may fit now.

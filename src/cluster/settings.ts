@@ -32,7 +32,7 @@ export const REPAIR_WAITING_MAX = 1_024;
 /** Messages in one answer to a repair request. */
 export const REPAIR_BATCH_MESSAGES = 512;
 
-/** Payload in one envelope of messages, in bytes or characters: one large message may exceed it. */
+/** Payload in one envelope of messages, in bytes: one large message may exceed it. */
 export const MESSAGES_BYTES_MAX = 1_048_576;
 
 /** Versions of a peer's interest whose beginnings are told apart: past these, the oldest are one. */

@@ -1,4 +1,5 @@
-import { decodeUtf8 } from "./utf8.ts";
+import { readShortText } from "./short_text.ts";
+import { decodeUtf8, isUtf8 } from "./utf8.ts";
 
 /**
  * Reads what {@linkcode ByteWriter} wrote, from bytes that nobody vouches for.
@@ -23,7 +24,7 @@ export class ByteReader {
 
   /** Bytes not read yet. */
   get remaining(): number {
-    return this.#bytes.byteLength - this.#offset;
+    return this.#bytes.length - this.#offset;
   }
 
   /** Reads one byte. */
@@ -65,16 +66,27 @@ export class ByteReader {
 
   /** Reads text behind its length. */
   text(): string {
-    const bytes = this.bytes();
-    if (this.#failed) return "";
-    const text = decodeUtf8(bytes);
+    const length = this.u32();
+    if (!this.#need(length)) return "";
+    const start = this.#offset;
+    this.#offset += length;
+    const short = readShortText(this.#bytes, start, this.#offset);
+    if (short !== undefined) return short;
+    const text = decodeUtf8(this.#bytes.subarray(start, this.#offset));
     if (text === undefined) this.#fail();
     return text ?? "";
   }
 
+  /** Reads text behind its length, as its UTF-8. A view, not a copy. */
+  utf8(): Uint8Array {
+    const bytes = this.bytes();
+    if (!isUtf8(bytes)) this.#fail();
+    return bytes;
+  }
+
   #need(count: number): boolean {
     if (this.#failed) return false;
-    if (this.#offset + count <= this.#bytes.byteLength) return true;
+    if (this.#offset + count <= this.#bytes.length) return true;
     this.#failed = true;
     return false;
   }

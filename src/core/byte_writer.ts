@@ -1,9 +1,8 @@
+import { putUtf8 } from "./utf8.ts";
+
 const SLAB_BYTES = 64 * 1024;
 const TWO_TO_7 = 128;
 const TWO_TO_31 = 2_147_483_648;
-// Short text is mostly ASCII, and then a loop beats the call into the encoder.
-const LOOP_CHARACTERS_MAX = 48;
-const encoder = new TextEncoder();
 
 /**
  * Writes records into slabs of memory: one allocation for many records.
@@ -59,39 +58,26 @@ export class ByteWriter {
 
   /** Writes bytes as they are. */
   raw(value: Uint8Array): void {
-    this.#reserve(value.byteLength);
+    this.#reserve(value.length);
     this.#slab.set(value, this.#end);
-    this.#end += value.byteLength;
+    this.#end += value.length;
   }
 
   /** Writes bytes behind their length in four bytes. */
   bytes(value: Uint8Array): void {
-    this.#reserve(4 + value.byteLength);
-    this.#putU32(this.#end, value.byteLength);
+    this.#reserve(4 + value.length);
+    this.#putU32(this.#end, value.length);
     this.#slab.set(value, this.#end + 4);
-    this.#end += 4 + value.byteLength;
+    this.#end += 4 + value.length;
   }
 
   /** Writes text as UTF-8 behind its length in four bytes. */
   text(value: string): void {
     // A UTF-16 unit takes at most three bytes of UTF-8.
     this.#reserve(4 + value.length * 3);
-    const written = this.#writeAscii(value) ??
-      encoder.encodeInto(value, this.#slab.subarray(this.#end + 4)).written;
+    const written = putUtf8(value, this.#slab, this.#end + 4);
     this.#putU32(this.#end, written);
     this.#end += 4 + written;
-  }
-
-  #writeAscii(value: string): number | undefined {
-    if (value.length > LOOP_CHARACTERS_MAX) return undefined;
-    const slab = this.#slab;
-    const offset = this.#end + 4;
-    for (let index = 0; index < value.length; index++) {
-      const code = value.charCodeAt(index);
-      if (code > 127) return undefined;
-      slab[offset + index] = code;
-    }
-    return value.length;
   }
 
   #putU32(offset: number, value: number): void {
@@ -103,13 +89,13 @@ export class ByteWriter {
   }
 
   #reserve(count: number): void {
-    if (this.#end + count <= this.#slab.byteLength) return;
+    if (this.#end + count <= this.#slab.length) return;
     const begun = this.#slab.subarray(this.#start, this.#end);
     // Twice what the record takes by now, so that a long one is moved only a few times.
-    const slab = new Uint8Array(Math.max(SLAB_BYTES, 2 * (begun.byteLength + count)));
+    const slab = new Uint8Array(Math.max(SLAB_BYTES, 2 * (begun.length + count)));
     slab.set(begun);
     this.#slab = slab;
     this.#start = 0;
-    this.#end = begun.byteLength;
+    this.#end = begun.length;
   }
 }

@@ -1,7 +1,14 @@
 // What is no UTF-8 becomes U+FFFD. On Deno this costs a third of asking for an error instead.
 const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
 const REPLACEMENT = "\ufffd";
+// Short text is mostly ASCII, and then a loop beats the call into the encoder or the decoder.
+const LOOP_CHARACTERS_MAX = 48;
+const LOOP_BYTES_MAX = 1_024;
+const SLAB_BYTES = 32 * 1024;
+// What may be larger gets memory of its own: a slab must serve many texts.
+const SLAB_TEXT_BYTES_MAX = 8 * 1024;
 
 /**
  * Decodes text. A byte order mark is a character like any other.
@@ -12,6 +19,56 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
   const text = lenient.decode(bytes);
   // The character itself is no fault, but rare enough to look twice.
   return text.includes(REPLACEMENT) ? decodeStrictly(bytes) : text;
+}
+
+/** Tells whether bytes are UTF-8. */
+export function isUtf8(bytes: Uint8Array): boolean {
+  return isShortAscii(bytes) || decodeUtf8(bytes) !== undefined;
+}
+
+/** Encodes text. What was returned is never touched again, and may share its memory with others. */
+export function encodeUtf8(text: string): Uint8Array {
+  // A UTF-16 unit takes at most three bytes of UTF-8.
+  const bytesMax = text.length * 3;
+  if (bytesMax > SLAB_TEXT_BYTES_MAX) return encoder.encode(text);
+  if (used + bytesMax > slab.length) {
+    slab = new Uint8Array(SLAB_BYTES);
+    used = 0;
+  }
+  const start = used;
+  used += putUtf8(text, slab, start);
+  return slab.subarray(start, used);
+}
+
+/**
+ * Writes text as UTF-8.
+ *
+ * @param bytes Where to. There MUST be room for three bytes for each UTF-16 unit.
+ * @param at The place of the first byte.
+ * @returns Number of bytes written.
+ */
+export function putUtf8(text: string, bytes: Uint8Array, at: number): number {
+  if (text.length > LOOP_CHARACTERS_MAX) return encodeInto(text, bytes, at);
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code > 127) return encodeInto(text, bytes, at);
+    bytes[at + index] = code;
+  }
+  return text.length;
+}
+
+let slab = new Uint8Array(0);
+let used = 0;
+
+function encodeInto(text: string, bytes: Uint8Array, at: number): number {
+  return encoder.encodeInto(text, bytes.subarray(at)).written;
+}
+
+function isShortAscii(bytes: Uint8Array): boolean {
+  if (bytes.length > LOOP_BYTES_MAX) return false;
+  let all = 0;
+  for (let index = 0; index < bytes.length; index++) all |= bytes[index]!;
+  return all < 128;
 }
 
 function decodeStrictly(bytes: Uint8Array): string | undefined {

@@ -6,6 +6,8 @@
  * @module
  */
 
+import type { FrameContent } from "../core/frame_content.ts";
+import { decodeUtf8 } from "../core/utf8.ts";
 import { FrameWriter, OPCODE, payloadOf } from "./websocket/frame.ts";
 
 const writer = new FrameWriter();
@@ -16,45 +18,47 @@ const writer = new FrameWriter();
  * The bytes it gives are shared: nobody may write to them.
  */
 export class Outgoing {
-  readonly #content: string | Uint8Array;
+  /** Whether it is text. */
+  readonly isText: boolean;
+  // Until it is encoded: what it is made of may be small parts of large memory.
+  #content: FrameContent | undefined;
+  #text: string | undefined;
   #frame: Uint8Array | undefined;
 
-  /** Use {@linkcode Outgoing.text} or {@linkcode Outgoing.binary}. */
-  private constructor(content: string | Uint8Array) {
-    this.#content = content;
-  }
-
-  /** Makes a text message. */
-  static text(text: string): Outgoing {
-    return new Outgoing(text);
-  }
-
-  /** Makes a binary message. The bytes belong to it from now on. */
-  static binary(bytes: Uint8Array): Outgoing {
-    return new Outgoing(bytes);
-  }
-
-  /** Whether it is text. */
-  get isText(): boolean {
-    return typeof this.#content === "string";
+  /** Makes a message of what its frame is to hold. */
+  constructor(content: string | FrameContent) {
+    const isString = typeof content === "string";
+    this.isText = isString || content.isText;
+    this.#content = isString ? undefined : content;
+    this.#text = isString ? content : undefined;
   }
 
   /** The text. Empty for a binary message. */
   get text(): string {
-    return typeof this.#content === "string" ? this.#content : "";
+    if (!this.isText) return "";
+    this.#text ??= this.#content?.text() ?? decodeUtf8(this.payload) ?? "";
+    this.#content = undefined;
+    return this.#text;
   }
 
   /** The bytes: text as UTF-8, binary as it is. */
   get payload(): Uint8Array {
-    return typeof this.#content === "string" ? payloadOf(this.frame) : this.#content;
+    return payloadOf(this.frame);
   }
 
   /** The whole WebSocket frame of a server: header and payload. */
   get frame(): Uint8Array {
-    this.#frame ??= typeof this.#content === "string"
-      ? writer.text(this.#content)
-      : writer.bytes(OPCODE.binary, this.#content);
-    return this.#frame;
+    return this.#frame ??= this.#encode();
+  }
+
+  #encode(): Uint8Array {
+    const content = this.#content;
+    if (content === undefined) return writer.text(this.#text!);
+    const { isText, byteLength } = content;
+    const frame = writer.begin(isText ? OPCODE.text : OPCODE.binary, byteLength);
+    content.write(frame, frame.length - byteLength);
+    this.#content = undefined;
+    return frame;
   }
 }
 
@@ -92,6 +96,8 @@ export interface ClientSocket {
 export interface ClientHandler {
   /** A whole text message came. */
   text(text: string): void;
+  /** A whole text message of ASCII alone came. The bytes belong to the handler. */
+  ascii(bytes: Uint8Array): void;
   /** A whole binary message came. The bytes belong to the handler. */
   binary(bytes: Uint8Array): void;
   /**

@@ -87,7 +87,7 @@ export class NodeClientSocket implements ClientSocket, Sweepable, SocketUser {
     const queue = this.#queue;
     const waiting = this.#socket.writableLength;
     if (queue === undefined) return waiting;
-    return Array.isArray(queue) ? waiting + totalBytes(queue) : waiting + queue.byteLength;
+    return Array.isArray(queue) ? waiting + totalBytes(queue) : waiting + queue.length;
   }
 
   /** Queues a message. */
@@ -106,7 +106,7 @@ export class NodeClientSocket implements ClientSocket, Sweepable, SocketUser {
     // To write behind a client's FIN would drop what it has not read yet.
     if (isBehind && !socket.writable) return;
     if (Array.isArray(queue)) writeAll(socket, queue, isBehind);
-    else socket.write(isBehind ? unshare(queue) : queue);
+    else socket.write(isBehind ? unshare(queue) : asBuffer(queue));
     const waitingBytes = socket.writableLength;
     this.#isBehind = waitingBytes > 0;
     if (waitingBytes > this.#owner.settings.bufferedBytesMax) this.#onSlow();
@@ -130,7 +130,9 @@ export class NodeClientSocket implements ClientSocket, Sweepable, SocketUser {
 
   /** Bytes came. */
   receive(chunk: Uint8Array): void {
-    this.#feed({ kind: "bytes", chunk });
+    // Not a `Buffer`, whose views take longer to make.
+    const { buffer, byteOffset, length } = chunk;
+    this.#feed({ kind: "bytes", chunk: new Uint8Array(buffer, byteOffset, length) });
   }
 
   /** The socket is closed. */
@@ -165,6 +167,8 @@ export class NodeClientSocket implements ClientSocket, Sweepable, SocketUser {
     switch (output.kind) {
       case "text":
         return this.#connection.isClosedHere ? undefined : handler.text(output.text);
+      case "ascii":
+        return this.#connection.isClosedHere ? undefined : handler.ascii(output.bytes);
       case "binary":
         return this.#connection.isClosedHere ? undefined : handler.binary(output.bytes);
       case "write":
@@ -203,9 +207,22 @@ export class NodeClientSocket implements ClientSocket, Sweepable, SocketUser {
   }
 }
 
+// A stream makes a `Buffer` of whatever it is given: of what goes to many clients, once for all.
+function asBuffer(frame: Uint8Array): Buffer {
+  if (frame === latestFrame) return latestBuffer;
+  const buffer = Buffer.from(frame.buffer, frame.byteOffset, frame.length);
+  // A large one costs more to keep than to make a `Buffer` of again.
+  if (frame.length > SHARED_FRAME_BYTES_MAX) return buffer;
+  latestFrame = frame;
+  return latestBuffer = buffer;
+}
+
+let latestFrame: Uint8Array | undefined;
+let latestBuffer: Buffer = Buffer.alloc(0);
+
 function totalBytes(queue: readonly Uint8Array[]): number {
   let total = 0;
-  for (const bytes of queue) total += bytes.byteLength;
+  for (const bytes of queue) total += bytes.length;
   return total;
 }
 
@@ -223,13 +240,13 @@ function join(queue: readonly Uint8Array[], byteLength: number): Uint8Array {
   let offset = 0;
   for (const bytes of queue) {
     joined.set(bytes, offset);
-    offset += bytes.byteLength;
+    offset += bytes.length;
   }
   return joined;
 }
 
 // A client that does not read must not hold the memory of its frame's neighbours as well.
 function unshare(frame: Uint8Array): Uint8Array {
-  if (frame.byteLength > SHARED_FRAME_BYTES_MAX) return frame;
+  if (frame.length > SHARED_FRAME_BYTES_MAX) return frame;
   return new Uint8Array(frame);
 }

@@ -13,6 +13,7 @@
  * @module
  */
 
+import type { FrameContent } from "../core/frame_content.ts";
 import { BROADCAST_CHANNEL, type Message } from "../core/message.ts";
 import { decodeUtf8 } from "../core/utf8.ts";
 import { channelNameFault } from "./channel_name.ts";
@@ -71,23 +72,32 @@ export function decodeBinary(bytes: Uint8Array): DecodedMessage {
     case BINARY_KINDS.publish:
       return decodePublish(bytes, id, payloadOffset);
     case BINARY_KINDS.broadcast:
-      return { type: "broadcast", id, data: copyFrom(bytes, payloadOffset) };
+      return { type: "broadcast", id, data: copyFrom(bytes, payloadOffset), isText: false };
     default:
       return fault(id, "unknown_type", `No binary message has the kind ${bytes[0]}`);
   }
 }
 
-/** Writes a message with a binary payload, as a server says it. */
-export function encodeBinaryMessage(channel: string, message: Message): Uint8Array {
-  const isBroadcast = channel === BROADCAST_CHANNEL;
-  return encodeFrame({
-    kind: isBroadcast ? BINARY_KINDS.broadcastMessage : BINARY_KINDS.message,
-    flags: 0,
-    number: message.seq,
-    channel,
-    node: message.node,
-    data: message.data as Uint8Array,
-  });
+/** A message with a binary payload, as a server says it. */
+export class BinaryMessage implements FrameContent {
+  readonly isText = false;
+  readonly byteLength: number;
+  readonly #frame: Frame;
+
+  constructor(channel: string, { node, seq, data }: Message) {
+    const isBroadcast = channel === BROADCAST_CHANNEL;
+    const kind = isBroadcast ? BINARY_KINDS.broadcastMessage : BINARY_KINDS.message;
+    this.#frame = toFrame({ kind, flags: 0, number: seq, channel, node, data });
+    this.byteLength = byteLengthOf(this.#frame);
+  }
+
+  write(bytes: Uint8Array, at: number): void {
+    writeFrame(this.#frame, bytes, at);
+  }
+
+  text(): string {
+    return "";
+  }
 }
 
 /** What a client may say of a binary publish. */
@@ -107,7 +117,7 @@ export function encodeBinaryPublish(
   options: BinaryPublishOptions = {},
 ): Uint8Array {
   const { id, qos = 0, exclude = false } = options;
-  return encodeFrame({
+  const frame = toFrame({
     kind: channel === BROADCAST_CHANNEL ? BINARY_KINDS.broadcast : BINARY_KINDS.publish,
     flags: (id === undefined ? 0 : BINARY_FLAGS.hasId) | (exclude ? BINARY_FLAGS.exclude : 0) |
       (qos << QOS_SHIFT),
@@ -116,32 +126,40 @@ export function encodeBinaryPublish(
     node: "",
     data,
   });
+  const bytes = new Uint8Array(byteLengthOf(frame));
+  writeFrame(frame, bytes, 0);
+  return bytes;
 }
 
 interface Frame {
   readonly kind: number;
   readonly flags: number;
   readonly number: number;
-  readonly channel: string;
-  readonly node: string;
+  readonly channel: Uint8Array;
+  readonly node: Uint8Array;
   readonly data: Uint8Array;
 }
 
-function encodeFrame(frame: Frame): Uint8Array {
-  const channel = encoder.encode(frame.channel);
-  const node = encoder.encode(frame.node);
-  const nodeOffset = BINARY_HEADER_BYTES + channel.byteLength;
-  const payloadOffset = nodeOffset + node.byteLength;
-  const bytes = new Uint8Array(payloadOffset + frame.data.byteLength);
-  bytes[0] = frame.kind;
-  bytes[1] = frame.flags;
-  bytes[2] = channel.byteLength;
-  bytes[3] = node.byteLength;
-  writeU64(bytes, NUMBER_OFFSET, frame.number);
-  bytes.set(channel, BINARY_HEADER_BYTES);
-  bytes.set(node, nodeOffset);
-  bytes.set(frame.data, payloadOffset);
-  return bytes;
+function toFrame(
+  frame: Omit<Frame, "channel" | "node"> & { readonly channel: string; readonly node: string },
+): Frame {
+  return { ...frame, channel: encoder.encode(frame.channel), node: encoder.encode(frame.node) };
+}
+
+function byteLengthOf({ channel, node, data }: Frame): number {
+  return BINARY_HEADER_BYTES + channel.length + node.length + data.length;
+}
+
+function writeFrame(frame: Frame, bytes: Uint8Array, at: number): void {
+  const { kind, flags, number, channel, node, data } = frame;
+  bytes[at] = kind;
+  bytes[at + 1] = flags;
+  bytes[at + 2] = channel.length;
+  bytes[at + 3] = node.length;
+  writeU64(bytes, at + NUMBER_OFFSET, number);
+  bytes.set(channel, at + BINARY_HEADER_BYTES);
+  bytes.set(node, at + BINARY_HEADER_BYTES + channel.length);
+  bytes.set(data, at + BINARY_HEADER_BYTES + channel.length + node.length);
 }
 
 function decodePublish(
@@ -160,7 +178,7 @@ function decodePublish(
   if (qos > 0 && id === undefined) return fault(id, "bad_request", `"qos" ${qos} needs an "id"`);
   const exclude = (flags & BINARY_FLAGS.exclude) !== 0;
   const data = copyFrom(bytes, payloadOffset);
-  return { type: "publish", id, channel, data, qos: qos as Qos, exclude };
+  return { type: "publish", id, channel, data, isText: false, qos: qos as Qos, exclude };
 }
 
 // A view would keep the whole read buffer alive for as long as the message is remembered.

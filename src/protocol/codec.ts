@@ -4,17 +4,10 @@
  * @module
  */
 
-import { Batch } from "../core/batch.ts";
-import { BROADCAST_CHANNEL, type Message } from "../core/message.ts";
-import type { NodeId, Position, Positions } from "../core/node.ts";
-import { encodeBinaryMessage } from "./binary_codec.ts";
+import type { Position, Positions } from "../core/node.ts";
+import { encodeUtf8 } from "../core/utf8.ts";
 import { channelNameFault } from "./channel_name.ts";
-import {
-  FRAME_JOIN_CHARACTERS_MAX,
-  FRAME_MESSAGES_MAX,
-  POSITION_NODES_MAX,
-  TOKEN_CHARACTERS_MAX,
-} from "./limits.ts";
+import { FRAME_MESSAGES_MAX, POSITION_NODES_MAX, TOKEN_CHARACTERS_MAX } from "./limits.ts";
 import type {
   BrokenFrame,
   DecodedMessage,
@@ -31,7 +24,6 @@ type Fields = Readonly<Record<string, unknown>>;
 
 const SHOWN_CHARACTERS_MAX = 40;
 const BROKEN: BrokenFrame = { type: "broken", reason: "Cannot read JSON: a line is no JSON text" };
-const BROADCAST_PREFIX = '{"type":"broadcast","data":';
 
 /**
  * Reads one line of a text frame: one JSON object. Never throws.
@@ -88,49 +80,6 @@ export function encodeServerMessage(message: ServerMessage): string {
     : JSON.stringify(message);
 }
 
-/**
- * Writes messages of one channel as frames, in order: text frames of many messages where they
- * follow each other, and a binary frame for each binary payload.
- *
- * @param channel The channel, or `BROADCAST_CHANNEL` for broadcasts.
- */
-export function encodeFrames(
-  channel: string,
-  messages: readonly Message[],
-): (string | Uint8Array)[] {
-  const frames = new Batch<string | Uint8Array>();
-  const prefix = messagePrefix(channel);
-  let text = "";
-  let node: NodeId | undefined;
-  let suffix = "";
-  for (const message of messages) {
-    if (typeof message.data !== "string") {
-      if (text !== "") frames.push(text);
-      text = "";
-      frames.push(encodeBinaryMessage(channel, message));
-      continue;
-    }
-    if (message.node !== node) suffix = messageSuffix(node = message.node);
-    if (text !== "") text += "\n";
-    text += prefix + message.data + suffix + message.seq + "}";
-    // Clients have a bound of their own, often of 1 MiB.
-    if (text.length < FRAME_JOIN_CHARACTERS_MAX) continue;
-    frames.push(text);
-    text = "";
-  }
-  if (text !== "") frames.push(text);
-  return frames.take();
-}
-
-function messagePrefix(channel: string): string {
-  if (channel === BROADCAST_CHANNEL) return BROADCAST_PREFIX;
-  return `{"type":"message","channel":${quote(channel)},"data":`;
-}
-
-function messageSuffix(node: NodeId): string {
-  return `,"node":${quote(node)},"seq":`;
-}
-
 function encodePublished(id: number, position: Position): string {
   return `{"type":"published","id":${id},"position":{"node":${
     quote(position.node)
@@ -146,16 +95,17 @@ function decodePublish(fields: Fields, line: string): DecodedMessage {
   if (!isQos(qos)) return badField(fields, "qos", "0, 1 or 2");
   if (qos > 0 && id === undefined) return badRequest(undefined, `"qos" ${qos} needs an "id"`);
   if (typeof exclude !== "boolean") return badField(fields, "exclude", "true or false");
-  const data = jsonOf(fields.data, line);
-  if (data === undefined) return badData(fields);
-  return { type: "publish", id, channel, data, qos, exclude };
+  const json = jsonOf(fields.data, line);
+  if (json === undefined) return badData(fields);
+  return { type: "publish", id, channel, data: encodeUtf8(json), isText: true, qos, exclude };
 }
 
 function decodeBroadcast(fields: Fields, line: string): DecodedMessage {
   const { id } = fields;
   if (id !== undefined && !isId(id)) return badId(fields);
-  const data = jsonOf(fields.data, line);
-  return data === undefined ? badData(fields) : { type: "broadcast", id, data };
+  const json = jsonOf(fields.data, line);
+  if (json === undefined) return badData(fields);
+  return { type: "broadcast", id, data: encodeUtf8(json), isText: true };
 }
 
 function decodeSubscribe(fields: Fields): DecodedMessage {

@@ -6,7 +6,7 @@
 
 /**
  * Text messages of one channel and tick are joined into one frame until it has this many
- * characters: enough that frames cost nothing, and far below what clients take.
+ * bytes or characters: enough that frames cost nothing, and far below what clients take.
  */
 export const FRAME_JOIN_CHARACTERS_MAX = 65_536;
 

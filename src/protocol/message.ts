@@ -102,15 +102,13 @@ export interface UnsubscribeMessage {
 }
 
 /** Sends a message to a channel's subscribers. */
-export interface PublishMessage {
+export interface PublishMessage extends Payload {
   /** Which message this is. */
   readonly type: "publish";
   /** The client's number for the request. Without it there is no answer. */
   readonly id: number | undefined;
   /** The channel. */
   readonly channel: string;
-  /** What to send. */
-  readonly data: Payload;
   /** When it counts as done. */
   readonly qos: Qos;
   /** Whether the client's own connection is left out. */
@@ -118,13 +116,11 @@ export interface PublishMessage {
 }
 
 /** Sends a message to every client of every node. */
-export interface BroadcastMessage {
+export interface BroadcastMessage extends Payload {
   /** Which message this is. */
   readonly type: "broadcast";
   /** The client's number for the request. Without it there is no answer. */
   readonly id: number | undefined;
-  /** What to send. */
-  readonly data: Payload;
 }
 
 /**

@@ -1,7 +1,9 @@
 import { CHANNEL_NAME_BYTES_MAX } from "../core/limits.ts";
 import { type Machine, type Millis, NO_OUTPUTS } from "../core/machine.ts";
-import { BROADCAST_CHANNEL, type Payload } from "../core/message.ts";
+import { BROADCAST_CHANNEL } from "../core/message.ts";
 import type { Positions } from "../core/node.ts";
+import { ownBytes } from "../core/own.ts";
+import { decodeUtf8 } from "../core/utf8.ts";
 import { decodeBinary } from "./binary_codec.ts";
 import { decodeMessage, encodeServerMessage, hasTooManyMessages } from "./codec.ts";
 import { FRAME_MESSAGES_MAX, SUBSCRIBE_REPEATS_MAX } from "./limits.ts";
@@ -18,6 +20,7 @@ import {
   type ServerMessage,
   type SubscribeMessage,
 } from "./message.ts";
+import { readPlainPublish } from "./plain_publish.ts";
 import { encodeJoined } from "./presence_frames.ts";
 import type { SessionInput } from "./session_input.ts";
 import type { SessionOutput } from "./session_output.ts";
@@ -38,7 +41,6 @@ import { WaitingFrames } from "./waiting_frames.ts";
 
 export type { SessionIdentity, SessionInput, SessionOutput };
 
-const encoder = new TextEncoder();
 const LIVE = "live";
 const NOWHERE: Positions = Object.freeze({});
 
@@ -108,6 +110,8 @@ export class Session implements Machine<SessionInput, SessionOutput> {
     switch (input.kind) {
       case "text":
         return this.#receive(input.text, now);
+      case "ascii":
+        return this.#receiveAscii(input.bytes, now);
       case "binary":
         return this.#receive(input.bytes, now);
       case "authenticated":
@@ -148,6 +152,13 @@ export class Session implements Machine<SessionInput, SessionOutput> {
     if (count === 0) return outputs;
     this.#limitedCount = 0;
     return [{ kind: "limited", count }, ...outputs];
+  }
+
+  #receiveAscii(bytes: Uint8Array, now: Millis): void {
+    const publish = this.#isDeciding ? undefined : readPlainPublish(bytes);
+    if (publish === undefined) return this.#receive(decodeUtf8(bytes)!, now);
+    if (this.#settings.idleTimeoutMs > 0) this.#heardAt = now;
+    this.#accept(publish, now);
   }
 
   #receive(frame: string | Uint8Array, now: Millis): void {
@@ -316,7 +327,7 @@ export class Session implements Machine<SessionInput, SessionOutput> {
   #send(message: PublishMessage | BroadcastMessage): void {
     const { messageBytesMax, allowsBroadcast } = this.#settings;
     // Numbers may take more room than the client gave them.
-    const byteLength = byteLengthOf(message.data, messageBytesMax);
+    const byteLength = message.data.length;
     if (byteLength > messageBytesMax) {
       const text = `"data" has ${byteLength} bytes, at most ${messageBytesMax}`;
       return this.#error(message.id, "message_too_large", text);
@@ -345,7 +356,7 @@ export class Session implements Machine<SessionInput, SessionOutput> {
     const ticket = ++this.#ticket;
     const channel = request.type === "broadcast" ? undefined : request.channel;
     const action = request.type === "update" ? "join" : request.type;
-    this.#state = { name: "authorizing", ticket, request };
+    this.#state = { name: "authorizing", ticket, request: kept(request) };
     this.#push({ kind: "authorize", ticket, action, channel, entry });
   }
 
@@ -361,16 +372,9 @@ export class Session implements Machine<SessionInput, SessionOutput> {
   #perform(request: Request): void {
     switch (request.type) {
       case "publish":
-        return this.#push({
-          kind: "publish",
-          channel: request.channel,
-          data: request.data,
-          id: request.id,
-          qos: request.qos,
-          excludeSelf: request.exclude,
-        });
+        return this.#push({ kind: "publish", request });
       case "broadcast":
-        return this.#push({ kind: "broadcast", data: request.data, id: request.id });
+        return this.#push({ kind: "broadcast", request });
       case "subscribe":
         return this.#open(request);
       default:
@@ -483,8 +487,7 @@ function idOf(message: DecodedMessage): number | undefined {
   return "id" in message ? message.id : undefined;
 }
 
-// Nearly every text is so short that its bytes, three a character at the most, need no counting.
-function byteLengthOf(data: Payload, bytesMax: number): number {
-  if (typeof data !== "string") return data.byteLength;
-  return data.length * 3 <= bytesMax ? data.length : encoder.encode(data).byteLength;
+// While the application decides, a payload must not keep in memory what came with it.
+function kept(request: Request): Request {
+  return "data" in request ? { ...request, data: ownBytes(request.data) } : request;
 }

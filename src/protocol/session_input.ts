@@ -7,6 +7,8 @@ import type { FrameMember } from "./presence_frames.ts";
 export type SessionInput =
   /** A text frame came. */
   | { readonly kind: "text"; readonly text: string }
+  /** A text frame of ASCII alone came. A payload that was read from it is a view of its bytes. */
+  | { readonly kind: "ascii"; readonly bytes: Uint8Array }
   /** A binary frame came. Its bytes are not kept. */
   | { readonly kind: "binary"; readonly bytes: Uint8Array }
   /** Answers `hello`: the token is good. */

@@ -1,6 +1,12 @@
-import type { Payload } from "../core/message.ts";
 import type { Positions } from "../core/node.ts";
-import type { CloseCode, JoinMessage, PresenceMessage, Qos, UpdateMessage } from "./message.ts";
+import type {
+  BroadcastMessage,
+  CloseCode,
+  JoinMessage,
+  PresenceMessage,
+  PublishMessage,
+  UpdateMessage,
+} from "./message.ts";
 
 /** What the application is asked to allow. */
 export type SessionAction = "subscribe" | "publish" | "broadcast" | "join" | "members";
@@ -43,11 +49,7 @@ export type SessionOutput =
   /** Publish; with an id, answer with `published` or `failed`. */
   | {
     readonly kind: "publish";
-    readonly channel: string;
-    readonly data: Payload;
-    readonly id: number | undefined;
-    readonly qos: Qos;
-    readonly excludeSelf: boolean;
+    readonly request: PublishMessage;
   }
   /**
    * Something about members. Answer `join` with `joined`, `update` with `updated`, `leave` with
@@ -57,4 +59,4 @@ export type SessionOutput =
   /** So many messages were not looked at, as they came too fast. For counters. */
   | { readonly kind: "limited"; readonly count: number }
   /** Broadcast; with an id, answer with `published` or `failed`. */
-  | { readonly kind: "broadcast"; readonly data: Payload; readonly id: number | undefined };
+  | { readonly kind: "broadcast"; readonly request: BroadcastMessage };

@@ -257,11 +257,11 @@ class BunConnection implements TcpConnection {
   }
 
   write(bytes: Uint8Array): boolean {
-    if (this.#state !== "open" || bytes.byteLength === 0) return this.#queue === undefined;
+    if (this.#state !== "open" || bytes.length === 0) return this.#queue === undefined;
     if (this.#queue === undefined) {
       const taken = this.#socket.write(bytes);
       // All of it, or -1 from a socket whose end is about to be reported.
-      if (taken === bytes.byteLength || taken < 0) return true;
+      if (taken === bytes.length || taken < 0) return true;
       this.#queue = new WriteQueue();
       bytes = taken === 0 ? bytes : bytes.subarray(taken);
     }
@@ -314,7 +314,7 @@ class BunConnection implements TcpConnection {
       const taken = this.#socket.write(head);
       if (taken < 0) return;
       queue.advance(taken);
-      if (taken < head.byteLength) return;
+      if (taken < head.length) return;
     }
     this.#queue = undefined;
     if (this.#state === "open") this.#handler?.drain?.();

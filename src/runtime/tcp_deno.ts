@@ -144,7 +144,7 @@ class DenoConnection implements TcpConnection {
   }
 
   write(bytes: Uint8Array): boolean {
-    if (this.#state !== "open" || bytes.byteLength === 0) return this.#queue.byteLength === 0;
+    if (this.#state !== "open" || bytes.length === 0) return this.#queue.byteLength === 0;
     this.#queue.push(bytes);
     if (!this.#writing) void this.#flush();
     return false;

@@ -23,8 +23,8 @@ export class WriteQueue {
 
   /** Appends bytes, which belong to the queue from now on. */
   push(bytes: Uint8Array): void {
-    if (bytes.byteLength === 0) return;
-    this.#byteLength += bytes.byteLength;
+    if (bytes.length === 0) return;
+    this.#byteLength += bytes.length;
     if (this.#head === undefined) this.#head = bytes;
     else (this.#waiting ??= new Deque()).push(bytes);
   }
@@ -38,7 +38,7 @@ export class WriteQueue {
   advance(count: number): void {
     const head = this.#head!;
     this.#byteLength -= count;
-    this.#head = count < head.byteLength ? head.subarray(count) : this.#next();
+    this.#head = count < head.length ? head.subarray(count) : this.#next();
   }
 
   /** Drops everything. */
@@ -52,10 +52,10 @@ export class WriteQueue {
     const waiting = this.#waiting;
     const first = waiting?.shift();
     if (waiting === undefined || first === undefined) return undefined;
-    let size = first.byteLength;
+    let size = first.length;
     let count = 0;
     for (; count < waiting.length; count++) {
-      const longer = size + waiting.at(count)!.byteLength;
+      const longer = size + waiting.at(count)!.length;
       if (longer > JOINED_BYTES_MAX) break;
       size = longer;
     }
@@ -71,11 +71,11 @@ function join(
 ): Uint8Array {
   const joined = new Uint8Array(size);
   joined.set(first);
-  let filled = first.byteLength;
+  let filled = first.length;
   for (let index = 0; index < count; index++) {
     const bytes = waiting.shift()!;
     joined.set(bytes, filled);
-    filled += bytes.byteLength;
+    filled += bytes.length;
   }
   return joined;
 }

@@ -1,5 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
+import { toPayload } from "../support/payload.ts";
 import { pair, VirtualCluster, type VirtualNode } from "../support/virtual_cluster.ts";
 
 const TYPE_MESSAGES = 1;
@@ -168,9 +169,9 @@ test("P10: what one envelope carries has a bound, however much one tick publishe
     largest = Math.max(largest, payload.byteLength);
     return true;
   };
-  const data = "x".repeat(700_000);
+  const payload = toPayload("x".repeat(700_000));
   for (let index = 0; index < 30; index++) {
-    a.hub.handle({ kind: "publish", channel: "c", data }, world.now);
+    a.hub.handle({ kind: "publish", channel: "c", payload }, world.now);
   }
   a.settle();
   world.run(10);

@@ -7,6 +7,7 @@ import {
 } from "../../src/cluster/envelope.ts";
 import { ByteWriter } from "../../src/core/byte_writer.ts";
 import { createPrng } from "../../src/core/prng.ts";
+import { toPayload } from "../support/payload.ts";
 
 const SELF = "a~1";
 const MAX = Number.MAX_SAFE_INTEGER;
@@ -17,10 +18,10 @@ const encode = (envelope: EncodableEnvelope): Uint8Array => encodeEnvelope(write
 
 function messages(node: string) {
   return [
-    { node, seq: 1, prev: 0, data: '"one"' },
-    { node, seq: 2 ** 33, prev: 1, data: Uint8Array.of(0, 255) },
-    { node, seq: MAX, prev: 2 ** 33, data: "" },
-    { node, seq: MAX, prev: 0, data: new Uint8Array(0) },
+    { node, seq: 1, prev: 0, ...toPayload('"one é"') },
+    { node, seq: 2 ** 33, prev: 1, ...toPayload(Uint8Array.of(0, 255)) },
+    { node, seq: MAX, prev: 2 ** 33, ...toPayload("") },
+    { node, seq: MAX, prev: 0, ...toPayload(new Uint8Array(0)) },
   ];
 }
 
@@ -135,12 +136,30 @@ test("a node that is the sender's own takes no byte, and is whom the backplane p
   strictEqual(decoded.messages[0]!.node, "proved~1");
 });
 
-test("binary payloads are copied out of the bytes that came in", () => {
-  const bytes = encode(ENVELOPES[0]!);
+test("payloads are not copied out of the bytes that came in, and nothing else is left there", () => {
+  const bytes = encode(ENVELOPES[1]!).slice();
   const decoded = decodeEnvelope(SELF, bytes);
   bytes.fill(9);
   ok(decoded?.kind === "messages");
-  deepStrictEqual(decoded.messages[1]!.data, Uint8Array.of(0, 255));
+  for (const { data } of decoded.messages) ok(data.every((byte) => byte === 9));
+  const { node, channel } = decoded;
+  deepStrictEqual([node, channel], ["b~2", ""]);
+});
+
+test("text that is no UTF-8 makes the whole no envelope, and the same bytes as bytes do not", () => {
+  const data = Uint8Array.of(0x22, 0xff, 0x22);
+  for (const isText of [true, false]) {
+    const messages = [{ node: SELF, seq: 2, prev: 1, data, isText }];
+    const envelope: EncodableEnvelope = {
+      kind: "messages",
+      channel: "c",
+      node: SELF,
+      repair: false,
+      acknowledge: false,
+      messages,
+    };
+    deepStrictEqual(decodeEnvelope(SELF, encode(envelope)), isText ? undefined : envelope);
+  }
 });
 
 test("a time ago that is no whole number is rounded up, away from the present", () => {

@@ -4,6 +4,7 @@ import type { Admit, EdgeSettings } from "../../src/edge/client_socket.ts";
 import { Outgoing } from "../../src/edge/client_socket.ts";
 import { type Guest, type GuestConduct, Guests, QUICK_SETTINGS } from "../support/guest.ts";
 import { encodeRawFrame, OPCODE, RawClient, type RawRefusal } from "../support/raw_client.ts";
+import { opaque } from "../support/frame_maker.ts";
 
 /** A server with one way in. */
 export interface WayIn {
@@ -63,8 +64,9 @@ async function withWay(
     for (const client of clients) client.destroy();
     await way.stop();
   }
-  for (const { log } of guests.all) {
+  for (const { log, keepsAll } of guests.all) {
     ok(log.filter((entry) => entry.startsWith("closed")).length <= 1, `closed twice: ${log}`);
+    ok(keepsAll, "bytes that the handler owns were changed");
   }
 }
 
@@ -108,8 +110,8 @@ function testMessages(name: string, open: OpenWayIn): void {
   test(`${name} writes all that was queued with flush()`, async () => {
     const text = ({ socket }: Guest, value: string): void => {
       if (value === "flush") return socket.flush();
-      socket.send(Outgoing.text(value));
-      socket.send(Outgoing.binary(Uint8Array.of(1)));
+      socket.send(new Outgoing(value));
+      socket.send(new Outgoing(opaque(Uint8Array.of(1))));
     };
     await withWay(open, { text }, async ({ connect }) => {
       const client = await connect();
@@ -127,7 +129,7 @@ function testMessages(name: string, open: OpenWayIn): void {
     await withWay(open, {}, async ({ connect, guests }) => {
       const clients = await Promise.all(Array.from({ length: 20 }, connect));
       await guests.at(19);
-      const message = Outgoing.text("to all é");
+      const message = new Outgoing("to all é");
       for (const { socket } of guests.all) {
         socket.send(message);
         socket.flush();
@@ -199,7 +201,7 @@ function testEnds(name: string, open: OpenWayIn, traits: WayInTraits): void {
 function testClosing(name: string, open: OpenWayIn, traits: WayInTraits): void {
   test(`${name} sends what is queued, then the close frame, and reports its own code`, async () => {
     const text = ({ socket }: Guest, value: string): void => {
-      socket.send(Outgoing.text(value));
+      socket.send(new Outgoing(value));
       socket.close(1008, "enough é");
     };
     await withWay(open, { text }, async ({ connect, guests }) => {
@@ -289,7 +291,7 @@ function testClosing(name: string, open: OpenWayIn, traits: WayInTraits): void {
 function testPressure(name: string, open: OpenWayIn): void {
   test(`${name} closes a client that never reads, in bounded memory, and serves the others`, async () => {
     const settings = { ...QUICK_SETTINGS, bufferedBytesMax: 2 * MIB };
-    const piece = Outgoing.text("x".repeat(64 * 1024));
+    const piece = new Outgoing("x".repeat(64 * 1024));
     let mostBuffered = 0;
     const flood = (guest: Guest): void => {
       if (guest.log.some((entry) => entry.startsWith("closed"))) return;
@@ -320,7 +322,7 @@ function testPressure(name: string, open: OpenWayIn): void {
 
   test(`${name} tells a slow client why, once it reads`, async () => {
     const settings = { ...QUICK_SETTINGS, closeTimeoutMs: 20_000, bufferedBytesMax: MIB };
-    const piece = Outgoing.text("x".repeat(256 * 1024));
+    const piece = new Outgoing("x".repeat(256 * 1024));
     const text = ({ socket }: Guest): void => {
       for (let count = 0; count < 80; count++) socket.send(piece);
       socket.flush();

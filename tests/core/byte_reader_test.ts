@@ -17,6 +17,7 @@ const UNREADABLE: readonly (readonly [why: string, bytes: readonly number[], rea
   ],
   ["bytes shorter than their length", [0, 0, 0, 2, 1], (reader) => reader.bytes().byteLength],
   ["a length that is not all there", [0, 0, 0], (reader) => reader.bytes().byteLength],
+  ["UTF-8 shorter than its length", [0, 0, 0, 2, 97], (reader) => reader.utf8().byteLength],
   ["a length of 4 GiB", [255, 255, 255, 255, 1], (reader) => reader.bytes().byteLength],
 ];
 
@@ -46,6 +47,21 @@ test("text that is not UTF-8 sets failed", () => {
   }
 });
 
+test("text that is read as its UTF-8 is a view of it, and sets failed where it is none", () => {
+  const text = Uint8Array.of(0x61, 0xc3, 0xa9);
+  const record = Uint8Array.of(0, 0, 0, 3, ...text, 7);
+  const reader = new ByteReader(record);
+  const utf8 = reader.utf8();
+  deepStrictEqual(utf8, text);
+  strictEqual(utf8.buffer, record.buffer);
+  strictEqual(reader.u8(), 7);
+  for (const bytes of NOT_UTF_8) {
+    const broken = new ByteReader(Uint8Array.of(0, 0, 0, bytes.length, ...bytes, 7));
+    broken.utf8();
+    deepStrictEqual([broken.failed, broken.u8()], [true, 0], String(bytes));
+  }
+});
+
 test("reading goes no further than the view, wherever its memory ends", () => {
   const reader = new ByteReader(Uint8Array.of(9, 1, 2, 3, 4, 9).subarray(1, 4));
   strictEqual(reader.remaining, 3);
@@ -61,6 +77,7 @@ test("random bytes throw nothing, and are never read twice", () => {
     (reader) => reader.varint(),
     (reader) => reader.bytes(),
     (reader) => reader.text(),
+    (reader) => reader.utf8(),
   ];
   for (let run = 0; run < 5_000; run++) {
     const length = Math.floor(random() * 40);

@@ -9,6 +9,7 @@ import { type OpenWayIn, testClientSockets } from "../contract/client_socket_con
 import { FakeSocket } from "../support/fake_socket.ts";
 import { Guest, type GuestConduct, Guests, QUICK_SETTINGS } from "../support/guest.ts";
 import { CURRENT_RUNTIME } from "../support/runtime_command.ts";
+import { opaque } from "../support/frame_maker.ts";
 
 const upgradeWebSocket: OpenWayIn = (settings, admit) => {
   const sockets = new Set<ClientSocket>();
@@ -45,8 +46,8 @@ test("acceptSocket() serves over the WebSocket that the runtime itself has", {
   const peers = new Guests({
     text: ({ socket }, text) => {
       if (text !== "welcome") return;
-      socket.send(Outgoing.text("question"));
-      socket.send(Outgoing.binary(Uint8Array.of(1, 2, 3)));
+      socket.send(new Outgoing("question"));
+      socket.send(new Outgoing(opaque(Uint8Array.of(1, 2, 3))));
       socket.close(4000, "done");
     },
   });
@@ -173,7 +174,7 @@ test("acceptSocket() closes a slow client with 1013", () => {
   const guest = accept(socket);
   socket.bufferedAmount = QUICK_SETTINGS.bufferedBytesMax + 1;
   guest.say("a");
-  guest.socket.send(Outgoing.text("late"));
+  guest.socket.send(new Outgoing("late"));
   guest.socket.flush();
   deepStrictEqual(socket.log, [
     "send a",

@@ -105,7 +105,7 @@ test("NodeClientSocket keeps frames apart, however many are written at once", as
     // Few and small are joined; many and large are listed.
     for (const [count, length] of [[3, 10], [200, 10], [5, 3_000], [4, 200_000]] as const) {
       for (let index = 0; index < count; index++) {
-        guest.socket.send(Outgoing.text(`${index}`.padEnd(length, "é")));
+        guest.socket.send(new Outgoing(`${index}`.padEnd(length, "é")));
       }
       const { bufferedBytes } = guest.socket;
       ok(bufferedBytes >= count * length);
@@ -125,13 +125,13 @@ test("NodeClientSocket still gives a client that ended its side what waited for 
     const { socket } = await guests.at(0);
     const { Outgoing } = await import("../../src/edge/client_socket.ts");
     const text = "x".repeat(1_000_000);
-    for (let count = 0; count < 12; count++) socket.send(Outgoing.text(text));
+    for (let count = 0; count < 12; count++) socket.send(new Outgoing(text));
     socket.flush();
     client.end();
     // At some of these turns the server has read of the end, and tells no more.
     for (let turn = 0; turn < 100; turn++) {
       await new Promise((resolve) => setImmediate(resolve));
-      socket.send(Outgoing.text("more"));
+      socket.send(new Outgoing("more"));
       socket.flush();
     }
     client.resume();

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { type EncodableEnvelope, encodeEnvelope } from "../../src/cluster/envelope.ts";
 import { ByteWriter } from "../../src/core/byte_writer.ts";
 import { createPrng, type Prng } from "../../src/core/prng.ts";
+import { toPayload } from "../support/payload.ts";
 import { pair, VirtualCluster } from "../support/virtual_cluster.ts";
 
 const SEEDS: readonly number[] = Array.from({ length: 30 }, (_, index) => index + 1);
@@ -18,8 +19,8 @@ const SAMPLES: readonly EncodableEnvelope[] = [
     repair: node !== "b~1",
     acknowledge: true,
     messages: [
-      { node, seq: 5, prev: 4, data: "1" },
-      { node, seq: MAX, prev: 7, data: Uint8Array.of(1) },
+      { node, seq: 5, prev: 4, ...toPayload("1") },
+      { node, seq: MAX, prev: 7, ...toPayload(Uint8Array.of(1)) },
     ],
   })),
   {

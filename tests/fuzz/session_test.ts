@@ -1,5 +1,6 @@
-import { ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
+import type { Payload } from "../../src/core/message.ts";
 import { createPrng, type Prng } from "../../src/core/prng.ts";
 import { encodeBinaryPublish } from "../../src/protocol/binary_codec.ts";
 import { CLOSE_CODES } from "../../src/protocol/message.ts";
@@ -8,6 +9,7 @@ import {
   DEFAULT_SESSION_SETTINGS,
   type SessionSettings,
 } from "../../src/protocol/session_settings.ts";
+import { contentOf } from "../support/payload.ts";
 
 const SEEDS: readonly number[] = Array.from({ length: 60 }, (_, index) => index + 1);
 const FRAMES_PER_SEED = 600;
@@ -20,6 +22,8 @@ const SAMPLES: readonly string[] = [
   '{"type":"unsubscribe","channel":"a","id":3}',
   '{"type":"publish","channel":"a","data":{"a":[1,"\\u00e9\\n",null]}}',
   '{"type":"publish","channel":"b","data":"x","id":4,"qos":1,"exclude":true}',
+  '{"type":"publish","channel":"a","data":"x"}',
+  '{"type":"publish","channel":"a","data":"x y","id":8}',
   '{"type":"broadcast","data":1e20,"id":5}',
   '{"type":"join","channel":"a","id":6,"meta":{}}',
   '{"type":"ping","id":7}',
@@ -72,6 +76,7 @@ const VALUES: readonly unknown[] = [
   "constructor",
 ];
 
+const encoder = new TextEncoder();
 const CODES: ReadonlySet<number> = new Set(Object.values(CLOSE_CODES));
 
 for (const seed of SEEDS) {
@@ -79,6 +84,10 @@ for (const seed of SEEDS) {
     const world = new World(seed);
     for (let count = 0; count < FRAMES_PER_SEED; count++) world.step();
   });
+}
+
+function toText(bytes: Uint8Array): SessionInput {
+  return { kind: "text", text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) };
 }
 
 /** A client gone mad and a server that answers when it likes; a new client after each end. */
@@ -121,9 +130,10 @@ class World {
       return this.#answer(asked.splice(this.#below(asked.length), 1)[0]!);
     }
     if (this.#chance(0.05)) return this.#event();
-    return this.#chance(0.2)
-      ? { kind: "binary", bytes: this.#bytes() }
-      : { kind: "text", text: this.#text() };
+    if (this.#chance(0.2)) return { kind: "binary", bytes: this.#bytes() };
+    const text = this.#chance(0.3) ? this.#line() : this.#text();
+    const bytes = encoder.encode(text);
+    return bytes.length === text.length ? { kind: "ascii", bytes } : { kind: "text", text };
   }
 
   #event(): SessionInput {
@@ -150,7 +160,7 @@ class World {
           : { ...output, kind: "unsubscribable", code: "internal", message: "m" };
       case "publish":
       case "broadcast":
-        return { kind: "published", id: output.id ?? 0, position: { node: NODE, seq: 1 } };
+        return { kind: "published", id: output.request.id ?? 0, position: { node: NODE, seq: 1 } };
       default:
         return { kind: "wake" };
     }
@@ -221,18 +231,24 @@ class World {
   }
 }
 
-/** One client, whose session is checked at every step. */
+/**
+ * One client, whose session is checked at every step, also against one that is handed as text what
+ * this one is handed as ASCII.
+ */
 class Client {
   readonly asked: SessionOutput[] = [];
   isClosed = false;
   readonly #session: Session;
+  readonly #twin: Session;
   readonly #settings: SessionSettings;
   readonly #subscribed = new Set<string>();
   #isWelcomed = false;
 
   constructor(settings: SessionSettings, now: number) {
     this.#settings = settings;
-    this.#session = new Session(settings, { node: NODE, connection: "1" }, now);
+    const identity = { node: NODE, connection: "1" };
+    this.#session = new Session(settings, identity, now);
+    this.#twin = new Session(settings, identity, now);
     this.#check();
   }
 
@@ -242,11 +258,15 @@ class Client {
       this.#subscribed.delete(input.channel);
     }
     this.#session.handle(input, now);
+    this.#twin.handle(input.kind === "ascii" ? toText(input.bytes) : input, now);
     this.#check();
   }
 
   #check(): void {
-    for (const output of this.#session.take()) {
+    const outputs = this.#session.take();
+    deepStrictEqual(outputs, this.#twin.take());
+    strictEqual(this.#session.deadline, this.#twin.deadline);
+    for (const output of outputs) {
       ok(!this.isClosed, "no output behind close");
       this.#checkOutput(output);
     }
@@ -277,14 +297,19 @@ class Client {
       case "publish":
       case "broadcast":
         ok(this.#isWelcomed);
-        // Whatever is forwarded is JSON, or other clients would be cut off.
-        if (typeof output.data === "string") JSON.parse(output.data);
-        ok(output.data.length <= this.#settings.messageBytesMax);
-        if (output.id !== undefined) this.asked.push(output);
+        this.#checkPayload(output.request);
+        if (output.request.id !== undefined) this.asked.push(output);
         return;
       default:
         this.asked.push(output);
     }
+  }
+
+  #checkPayload(payload: Payload): void {
+    ok(payload.data.length <= this.#settings.messageBytesMax);
+    const content = contentOf(payload);
+    // Whatever is forwarded is JSON, or other clients would be cut off.
+    if (typeof content === "string") JSON.parse(content);
   }
 
   #checkAnswers(text: string): void {

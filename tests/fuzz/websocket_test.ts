@@ -9,6 +9,7 @@ import { encodeRawFrame } from "../support/raw_client.ts";
 
 const SEEDS = 3_000;
 const SETTINGS: EdgeSettings = { ...DEFAULT_EDGE_SETTINGS, messageBytesMax: 1_000 };
+const MESSAGES: ReadonlySet<string> = new Set(["text", "ascii", "binary"]);
 const HEAD = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
@@ -48,8 +49,10 @@ function assertEndsWell(bytes: Uint8Array, random: Prng): void {
   const look = (): void => {
     for (const output of connection.take()) {
       if (output.kind === "closed") closedCount++;
-      else if (output.kind === "text" || output.kind === "binary") ok(closedCount === 0, "late");
-      if (output.kind === "binary") ok(output.bytes.byteLength <= SETTINGS.messageBytesMax);
+      else if (MESSAGES.has(output.kind)) ok(closedCount === 0, "late");
+      if (!("bytes" in output) || !MESSAGES.has(output.kind)) continue;
+      ok(output.bytes.byteLength <= SETTINGS.messageBytesMax);
+      if (output.kind === "ascii") ok(output.bytes.every((byte) => byte < 128), "not ASCII");
     }
   };
   for (let start = 0; start < bytes.byteLength;) {

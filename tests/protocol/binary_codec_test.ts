@@ -2,20 +2,22 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { BROADCAST_CHANNEL } from "../../src/core/message.ts";
 import {
+  BinaryMessage,
   decodeBinary,
-  encodeBinaryMessage,
   encodeBinaryPublish,
 } from "../../src/protocol/binary_codec.ts";
-import { encodeFrames } from "../../src/protocol/codec.ts";
 import type { DecodedMessage, ErrorCode } from "../../src/protocol/message.ts";
+import { framesOf, readContent } from "../support/frame_maker.ts";
+import { toPayload } from "../support/payload.ts";
 
 const none = undefined;
 const PAYLOAD = Uint8Array.of(0xde, 0xad);
+const DATA = toPayload(PAYLOAD);
 
 const REQUESTS: readonly (readonly [hex: string, message: DecodedMessage])[] = [
   [
     "11 00 02 00 0000000000000000 6162 dead",
-    { type: "publish", id: none, channel: "ab", data: PAYLOAD, qos: 0, exclude: false },
+    { type: "publish", id: none, channel: "ab", ...DATA, qos: 0, exclude: false },
   ],
   [
     "11 07 02 00 001fffffffffffff 6162 dead",
@@ -23,7 +25,7 @@ const REQUESTS: readonly (readonly [hex: string, message: DecodedMessage])[] = [
       type: "publish",
       id: 9007199254740991,
       channel: "ab",
-      data: PAYLOAD,
+      ...DATA,
       qos: 1,
       exclude: true,
     },
@@ -34,13 +36,13 @@ const REQUESTS: readonly (readonly [hex: string, message: DecodedMessage])[] = [
       type: "publish",
       id: 4294967298,
       channel: "€",
-      data: new Uint8Array(0),
+      ...toPayload(new Uint8Array(0)),
       qos: 2,
       exclude: false,
     },
   ],
-  ["12 00 00 00 0000000000000000 dead", { type: "broadcast", id: none, data: PAYLOAD }],
-  ["12 01 00 00 0000000000000000 dead", { type: "broadcast", id: 0, data: PAYLOAD }],
+  ["12 00 00 00 0000000000000000 dead", { type: "broadcast", id: none, ...DATA }],
+  ["12 01 00 00 0000000000000000 dead", { type: "broadcast", id: 0, ...DATA }],
 ];
 
 for (const [hex, message] of REQUESTS) {
@@ -53,14 +55,14 @@ for (const [hex, message] of REQUESTS) {
     const channel = message.type === "publish" ? message.channel : BROADCAST_CHANNEL;
     const { id, data, ...more } = message;
     const options = { ...more, ...(id === undefined ? {} : { id }) };
-    deepStrictEqual(encodeBinaryPublish(channel, data as Uint8Array, options), fromHex(hex));
+    deepStrictEqual(encodeBinaryPublish(channel, data, options), fromHex(hex));
   });
 }
 
 test("decodeBinary() passes over flags that it does not know, and a node's name", () => {
   deepStrictEqual(
     decodeBinary(fromHex("11 f0 01 02 0000000000000000 61 6e6e dead")),
-    { type: "publish", id: none, channel: "a", data: PAYLOAD, qos: 0, exclude: false },
+    { type: "publish", id: none, channel: "a", ...DATA, qos: 0, exclude: false },
   );
 });
 
@@ -100,7 +102,7 @@ test("decodeBinary() hands on a copy of the payload alone", () => {
   slab.set(frame, 100);
   const message = decodeBinary(slab.subarray(100, 100 + frame.byteLength));
   slab.fill(0);
-  ok(message.type === "publish" && message.data instanceof Uint8Array);
+  ok(message.type === "publish" && !message.isText);
   deepStrictEqual(message.data, PAYLOAD);
   strictEqual(message.data.buffer.byteLength, 2);
 });
@@ -111,16 +113,17 @@ test("decodeBinary() takes a channel of 255 bytes", () => {
   strictEqual(message.type === "publish" && message.channel, channel);
 });
 
-test("encodeBinaryMessage() writes channel, node and seq before the payload", () => {
+test("BinaryMessage writes channel, node and seq before the payload", () => {
+  const message = { node: "n~1", seq: 2 ** 40 + 3, prev: 0, ...DATA };
   deepStrictEqual(
-    encodeBinaryMessage("ab", { node: "n~1", seq: 2 ** 40 + 3, prev: 0, data: PAYLOAD }),
+    readContent(new BinaryMessage("ab", message)),
     fromHex("13 00 02 03 0000010000000003 6162 6e7e31 dead"),
   );
 });
 
-test("encodeFrames() writes a binary broadcast with a kind of its own", () => {
+test("frameContents() writes a binary broadcast with a kind of its own", () => {
   deepStrictEqual(
-    encodeFrames(BROADCAST_CHANNEL, [{ node: "n~1", seq: 1, prev: 0, data: PAYLOAD }]),
+    framesOf(BROADCAST_CHANNEL, [{ node: "n~1", seq: 1, prev: 0, ...DATA }]),
     [fromHex("14 00 00 03 0000000000000001 6e7e31 dead")],
   );
 });

@@ -1,8 +1,16 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { BROADCAST_CHANNEL, type Message } from "../../src/core/message.ts";
-import { decodeMessage, encodeFrames, encodeServerMessage } from "../../src/protocol/codec.ts";
-import type { ClientMessage, ErrorCode, ServerMessage } from "../../src/protocol/message.ts";
+import { decodeMessage, encodeServerMessage } from "../../src/protocol/codec.ts";
+import { FRAME_JOIN_CHARACTERS_MAX } from "../../src/protocol/limits.ts";
+import type {
+  ClientMessage,
+  DecodedMessage,
+  ErrorCode,
+  ServerMessage,
+} from "../../src/protocol/message.ts";
+import { framesOf } from "../support/frame_maker.ts";
+import { contentOf, toPayload } from "../support/payload.ts";
 
 const NODE = "berlin~0k3v9x2m4q7z";
 const none = undefined;
@@ -27,18 +35,18 @@ const MESSAGES: readonly (readonly [text: string, message: ClientMessage])[] = [
   ],
   [
     '{"type":"publish","channel":"a","data":"x"}',
-    { type: "publish", id: none, channel: "a", data: '"x"', qos: 0, exclude: false },
+    { type: "publish", id: none, channel: "a", ...toPayload('"x"'), qos: 0, exclude: false },
   ],
   [
     '{"type":"publish","channel":"a","data":"x","id":1,"qos":1,"exclude":true}',
-    { type: "publish", id: 1, channel: "a", data: '"x"', qos: 1, exclude: true },
+    { type: "publish", id: 1, channel: "a", ...toPayload('"x"'), qos: 1, exclude: true },
   ],
   [
     '{"type":"publish","channel":"a","data":1,"id":7,"qos":2,"exclude":false}',
-    { type: "publish", id: 7, channel: "a", data: "1", qos: 2, exclude: false },
+    { type: "publish", id: 7, channel: "a", ...toPayload("1"), qos: 2, exclude: false },
   ],
-  ['{"type":"broadcast","data":null}', { type: "broadcast", id: none, data: "null" }],
-  ['{"type":"broadcast","data":[],"id":2}', { type: "broadcast", id: 2, data: "[]" }],
+  ['{"type":"broadcast","data":null}', { type: "broadcast", id: none, ...toPayload("null") }],
+  ['{"type":"broadcast","data":[],"id":2}', { type: "broadcast", id: 2, ...toPayload("[]") }],
   [
     '{"type":"join","channel":"a","id":3,"meta":{},"member":"m"}',
     { type: "join", id: 3, channel: "a", member: "m", meta: "{}", follow: "changes" },
@@ -99,14 +107,15 @@ for (const [text, forwarded] of DATA) {
   test(`decodeMessage() hands on the data ${JSON.stringify(text)} as valid JSON text`, () => {
     const line = `{"type":"publish","channel":"a","data":${text}}`;
     const message = decodeMessage(line);
-    strictEqual(message.type === "publish" && message.data, forwarded);
+    strictEqual(dataOf(message), forwarded);
     deepStrictEqual(JSON.parse(forwarded), JSON.parse(text));
   });
 }
 
 test("decodeMessage() hands on valid JSON when the escape is in another field", () => {
   const message = decodeMessage('{"type":"publish","channel":"a\\"b","data":"c"}');
-  deepStrictEqual(message.type === "publish" && [message.channel, message.data], ['a"b', '"c"']);
+  strictEqual(message.type === "publish" && message.channel, 'a"b');
+  strictEqual(dataOf(message), '"c"');
 });
 
 type FaultRow = readonly [text: string, code: ErrorCode, id: number | undefined, message: RegExp];
@@ -202,14 +211,14 @@ test("decodeMessage() shows no more of a value than its start", () => {
 test("decodeMessage() survives data that is nested 400,000 levels deep", () => {
   const data = "[".repeat(400_000) + "]".repeat(400_000);
   const message = decodeMessage(`{"type":"publish","channel":"a","data":${data},"id":1}`);
-  if (message.type === "publish") return strictEqual(message.data, data);
+  if (message.type === "publish") return strictEqual(dataOf(message), data);
   ok(message.type === "broken" || (message.type === "fault" && message.code === "bad_request"));
 });
 
 test("decodeMessage() takes data that is nested 1,000 levels deep", () => {
   const data = "[".repeat(1_000) + "]".repeat(1_000);
   const message = decodeMessage(`{"type":"publish","channel":"a","data":${data}}`);
-  strictEqual(message.type === "publish" && message.data, data);
+  strictEqual(dataOf(message), data);
 });
 
 test("decodeMessage() leaves Object.prototype alone", () => {
@@ -284,41 +293,41 @@ test("encodeServerMessage() quotes the names in a position", () => {
   deepStrictEqual(JSON.parse(text), { type: "published", id: 1, position });
 });
 
-test("encodeFrames() writes messages of one channel as one frame, a line each", () => {
-  deepStrictEqual(encodeFrames("ch1", [message(1, '"x"'), message(2, '{"a":[1]}')]), [
+test("frameContents() writes messages of one channel as one frame, a line each", () => {
+  deepStrictEqual(framesOf("ch1", [message(1, '"x"'), message(2, '{"a":[1]}')]), [
     `{"type":"message","channel":"ch1","data":"x","node":"${NODE}","seq":1}\n` +
     `{"type":"message","channel":"ch1","data":{"a":[1]},"node":"${NODE}","seq":2}`,
   ]);
 });
 
-test("encodeFrames() writes broadcasts without a channel", () => {
-  deepStrictEqual(encodeFrames(BROADCAST_CHANNEL, [message(1, "null")]), [
+test("frameContents() writes broadcasts without a channel", () => {
+  deepStrictEqual(framesOf(BROADCAST_CHANNEL, [message(1, "null")]), [
     `{"type":"broadcast","data":null,"node":"${NODE}","seq":1}`,
   ]);
 });
 
-test("encodeFrames() names the node of each message", () => {
+test("frameContents() names the node of each message", () => {
   const nodes = [NODE, "paris~1", "paris~1", NODE, 'a"b~1'];
   const messages = nodes.map((node, index) => ({ ...message(index, "0"), node }));
-  const [frame] = encodeFrames("a", messages);
+  const [frame] = framesOf("a", messages);
   deepStrictEqual(linesOf(frame).map((line) => line.node), nodes);
 });
 
 const CHANNELS = ["a", 'a"b', "a\\b", "é€😀", "__proto__", "</script>", "\u2028"];
 
 for (const channel of CHANNELS) {
-  test(`encodeFrames() quotes the channel ${JSON.stringify(channel)}`, () => {
-    const [frame] = encodeFrames(channel, [message(5, "[1]")]);
+  test(`frameContents() quotes the channel ${JSON.stringify(channel)}`, () => {
+    const [frame] = framesOf(channel, [message(5, "[1]")]);
     deepStrictEqual(linesOf(frame), [
       { type: "message", channel, data: [1], node: NODE, seq: 5 },
     ]);
   });
 }
 
-test("encodeFrames() keeps the order of text and binary messages", () => {
+test("frameContents() keeps the order of text and binary messages", () => {
   const bytes = Uint8Array.of(1, 2, 3);
   const data = ["1", "2", bytes, bytes, "3"];
-  const frames = encodeFrames("a", data.map((value, index) => message(index, value)));
+  const frames = framesOf("a", data.map((value, index) => message(index, value)));
   deepStrictEqual(frames.map((frame) => typeof frame === "string" ? linesOf(frame).length : "b"), [
     2,
     "b",
@@ -327,19 +336,87 @@ test("encodeFrames() keeps the order of text and binary messages", () => {
   ]);
 });
 
-test("encodeFrames() ends a frame that has 64 KiB", () => {
+test("frameContents() ends a frame that has 64 KiB", () => {
   const messages = Array.from({ length: 9 }, (_, seq) => message(seq, `"${"x".repeat(30_000)}"`));
-  const frames = encodeFrames("a", messages);
+  const frames = framesOf("a", messages);
   deepStrictEqual(frames.map((frame) => linesOf(frame).length), [3, 3, 3]);
   deepStrictEqual(frames.flatMap(linesOf).map((line) => line.seq), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
 });
 
-test("encodeFrames() writes nothing for no message", () => {
-  deepStrictEqual(encodeFrames("a", []), []);
+const SEQS = [0, 1, 9, 10, 99, 100, 999_999, 1_000_000, 2 ** 32, 1e15, 2 ** 53 - 2, 2 ** 53 - 1];
+
+test("frameContents() writes every seq as JSON does, alone and joined with others", () => {
+  const lines = SEQS.map((seq) => lineOf("a", message(seq, '"é"')));
+  for (const [index, seq] of SEQS.entries()) {
+    deepStrictEqual(framesOf("a", [message(seq, '"é"')]), [lines[index]]);
+  }
+  deepStrictEqual(framesOf("a", SEQS.map((seq) => message(seq, '"é"'))), [lines.join("\n")]);
+  for (const one of SEQS) {
+    for (const other of SEQS) {
+      const messages = [message(one, "1"), message(other, "22")];
+      const joined = messages.map((message) => lineOf("a", message)).join("\n");
+      deepStrictEqual(framesOf("a", messages), [joined]);
+    }
+  }
 });
 
-function message(seq: number, data: Message["data"]): Message {
-  return { node: NODE, seq, prev: seq - 1, data };
+test("frameContents() writes payloads of any length, none and many of them, each in its line", () => {
+  const contents = ["0", '""', "[]", `"${"x".repeat(300)}"`, '"世界"', `"${"€".repeat(400)}"`];
+  for (let count = 1; count <= 12; count++) {
+    const messages = Array.from({ length: count }, (_, index) => {
+      const node = ["a~1", "b~12", 'c"~1'][index % 3]!;
+      return { ...message(index * 7, contents[index % contents.length]!), node };
+    });
+    const joined = messages.map((message) => lineOf("é", message)).join("\n");
+    deepStrictEqual(framesOf("é", messages), [joined]);
+    const [, ...binary] = framesOf("é", [...messages, message(1, Uint8Array.of(7))]);
+    strictEqual(binary.length, 1);
+  }
+});
+
+test("frameContents() ends each frame behind the line with which it has 64 KiB", () => {
+  for (const bytes of [10_000, 32_766, 32_768, 40_000, 65_534, 65_536, 65_537, 200_000]) {
+    const messages = Array.from({ length: 9 }, (_, seq) => messageOfLine(bytes, seq));
+    const frames = framesOf("a", messages);
+    deepStrictEqual(frames, joinLines(messages), `lines of ${bytes} bytes`);
+  }
+});
+
+test("frameContents() writes nothing for no message", () => {
+  deepStrictEqual(framesOf("a", []), []);
+});
+
+function message(seq: number, content: string | Uint8Array): Message {
+  return { node: NODE, seq, prev: seq - 1, ...toPayload(content) };
+}
+
+/** The line of a text message. */
+function lineOf(channel: string, { node, seq, ...payload }: Message): string {
+  const [name, origin] = [channel, node].map((text) => JSON.stringify(text));
+  const data = contentOf(payload);
+  return `{"type":"message","channel":${name},"data":${data},"node":${origin},"seq":${seq}}`;
+}
+
+/** A message whose line in channel `a` takes so many bytes. */
+function messageOfLine(bytes: number, seq: number): Message {
+  const rest = lineOf("a", message(seq, '""')).length;
+  return message(seq, `"${"x".repeat(bytes - rest)}"`);
+}
+
+/** Frames of lines in channel `a`: one by one, until a frame has 64 KiB. */
+function joinLines(messages: readonly Message[]): string[] {
+  const frames = [""];
+  for (const message of messages) {
+    const last = frames.pop()!;
+    if (last.length >= FRAME_JOIN_CHARACTERS_MAX) frames.push(last, lineOf("a", message));
+    else frames.push(last === "" ? lineOf("a", message) : `${last}\n${lineOf("a", message)}`);
+  }
+  return frames;
+}
+
+function dataOf(message: DecodedMessage): string | Uint8Array {
+  ok(message.type === "publish", message.type);
+  return contentOf(message);
 }
 
 function linesOf(frame: string | Uint8Array | undefined): Record<string, unknown>[] {

@@ -2,11 +2,11 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import {
+  BinaryMessage,
   decodeBinary,
-  encodeBinaryMessage,
   encodeBinaryPublish,
 } from "../../src/protocol/binary_codec.ts";
-import { decodeMessage, encodeFrames, encodeServerMessage } from "../../src/protocol/codec.ts";
+import { decodeMessage, encodeServerMessage } from "../../src/protocol/codec.ts";
 import {
   CLOSE_CODES,
   type DecodedMessage,
@@ -22,6 +22,8 @@ import {
 } from "../../src/protocol/presence_frames.ts";
 import type { SessionOutput } from "../../src/protocol/session.ts";
 import { DEFAULT_SESSION_SETTINGS } from "../../src/protocol/session_settings.ts";
+import { framesOf, readContent } from "../support/frame_maker.ts";
+import { toPayload } from "../support/payload.ts";
 import { NODE, SessionClient } from "./session_client.ts";
 
 const DOCUMENT = readFileSync(new URL("../../PROTOCOL.md", import.meta.url), "utf8");
@@ -114,8 +116,8 @@ function write(message: ReturnType<typeof JSON.parse>): string | Uint8Array | un
   switch (type) {
     case "message":
     case "broadcast": {
-      const data = JSON.stringify(message.data);
-      return encodeFrames(channel ?? "", [{ ...message, prev: 0, data }])[0];
+      const payload = toPayload(JSON.stringify(message.data));
+      return framesOf(channel ?? "", [{ ...message, prev: 0, ...payload }])[0];
     }
     case "joined":
       return encodeJoined({ ...message, members: lists["members"] });
@@ -180,7 +182,8 @@ test("PROTOCOL.md shows binary frames as they are on the wire", () => {
   deepStrictEqual(encodeBinaryPublish("news", data, { id: 4, qos: 1 }), request);
   strictEqual(decodeBinary(request!).type, "publish");
   const [message] = linesOf("hex server").map(fromHex);
-  deepStrictEqual(encodeBinaryMessage("news", { node: NODE, seq: 44, prev: 0, data }), message);
+  const sent = { node: NODE, seq: 44, prev: 0, ...toPayload(data) };
+  deepStrictEqual(readContent(new BinaryMessage("news", sent)), message);
 });
 
 test("PROTOCOL.md shows a conversation as it is", () => {
@@ -227,11 +230,11 @@ class SmallServer {
   }
 
   #publish(output: SessionOutput & { readonly kind: "publish" }): void {
-    const { channel, id, data } = output;
+    const { channel, id, data, isText, exclude } = output.request;
     const position = { node: NODE, seq: ++this.#seq };
     if (id !== undefined) this.#client.feeds({ kind: "published", id, position });
-    if (!this.#subscribed.has(channel) || output.excludeSelf) return;
-    for (const frame of encodeFrames(channel, [{ ...position, prev: 0, data }])) {
+    if (!this.#subscribed.has(channel) || exclude) return;
+    for (const frame of framesOf(channel, [{ ...position, prev: 0, data, isText }])) {
       this.#client.frames.push(frame as string);
     }
   }

@@ -5,6 +5,7 @@
  */
 
 import { deepStrictEqual } from "node:assert/strict";
+import type { PublishMessage } from "../../src/protocol/message.ts";
 import { Session, type SessionInput, type SessionOutput } from "../../src/protocol/session.ts";
 import {
   DEFAULT_SESSION_SETTINGS,
@@ -25,6 +26,8 @@ export class SessionClient {
   readonly frames: string[] = [];
   /** What the session asked of its owner, since the last `asked`. */
   readonly outputs: SessionOutput[] = [];
+  /** Whether the session is handed text of ASCII alone as its bytes. */
+  readsAscii = false;
   /** The time. */
   now = 1_000;
 
@@ -49,8 +52,11 @@ export class SessionClient {
 
   /** Sends one frame, as it is. */
   sends(frame: string | Uint8Array): this {
+    if (typeof frame !== "string") return this.feeds({ kind: "binary", bytes: frame });
+    const bytes = new TextEncoder().encode(frame);
+    const isAscii = bytes.length === frame.length;
     return this.feeds(
-      typeof frame === "string" ? { kind: "text", text: frame } : { kind: "binary", bytes: frame },
+      this.readsAscii && isAscii ? { kind: "ascii", bytes } : { kind: "text", text: frame },
     );
   }
 
@@ -121,6 +127,11 @@ export class SessionClient {
       else this.outputs.push(output);
     }
   }
+}
+
+/** What a session asks of its owner for a publish. */
+export function asksToPublish(request: Omit<PublishMessage, "type">): SessionOutput {
+  return { kind: "publish", request: { type: "publish", ...request } };
 }
 
 /** A subscribe, as a client says it. */

@@ -3,7 +3,16 @@ import { test } from "node:test";
 import { encodeBinaryPublish } from "../../src/protocol/binary_codec.ts";
 import { FRAME_MESSAGES_MAX } from "../../src/protocol/limits.ts";
 import type { SessionOutput } from "../../src/protocol/session.ts";
-import { NODE, ping, publish, SessionClient, subscribe, unsubscribe } from "./session_client.ts";
+import { toPayload } from "../support/payload.ts";
+import {
+  asksToPublish,
+  NODE,
+  ping,
+  publish,
+  SessionClient,
+  subscribe,
+  unsubscribe,
+} from "./session_client.ts";
 
 const none = undefined;
 const POSITION = { node: NODE, seq: 42 };
@@ -224,15 +233,15 @@ test("Session answers 10,000 subscribes in one frame, and the errors leave in on
 const PUBLISHES: readonly (readonly [message: object, output: SessionOutput])[] = [
   [
     publish("a", "x"),
-    { kind: "publish", channel: "a", data: '"x"', id: none, qos: 0, excludeSelf: false },
+    asksToPublish({ channel: "a", ...toPayload('"x"'), id: none, qos: 0, exclude: false }),
   ],
   [
     publish("a", { b: [1] }, { id: 1, qos: 1, exclude: true }),
-    { kind: "publish", channel: "a", data: '{"b":[1]}', id: 1, qos: 1, excludeSelf: true },
+    asksToPublish({ channel: "a", ...toPayload('{"b":[1]}'), id: 1, qos: 1, exclude: true }),
   ],
   [
     { type: "broadcast", data: null, id: 2 },
-    { kind: "broadcast", data: "null", id: 2 },
+    { kind: "broadcast", request: { type: "broadcast", ...toPayload("null"), id: 2 } },
   ],
 ];
 
@@ -249,8 +258,8 @@ test("Session hands on binary payloads", () => {
   const data = Uint8Array.of(0, 255);
   client.sends(encodeBinaryPublish("a", data, { id: 1 })).sends(encodeBinaryPublish("", data));
   deepStrictEqual(client.asked(), [
-    { kind: "publish", channel: "a", data, id: 1, qos: 0, excludeSelf: false },
-    { kind: "broadcast", data, id: none },
+    asksToPublish({ channel: "a", data, isText: false, id: 1, qos: 0, exclude: false }),
+    { kind: "broadcast", request: { type: "broadcast", data, isText: false, id: none } },
   ]);
 });
 
@@ -383,64 +392,6 @@ test("Session does not ask about a channel that it has, or that is one too many"
   client.says(subscribe("a", 2), subscribe("b", 3));
   deepStrictEqual(client.heardBriefly(), ["subscribed:1", "subscribed:2", "channel_limit:3"]);
   deepStrictEqual(client.asked(), []);
-});
-
-const LIMITED = { messagesPerSecondMax: 10, messagesBurstMax: 2 } as const;
-
-test("Session refuses what is over the rate, and takes messages again later", () => {
-  const client = SessionClient.welcomed(LIMITED).says(ping(1), ping(2), ping(3)).says(ping(4));
-  deepStrictEqual(client.heardBriefly(), ["pong:1", "pong:2", "rate_limited:3", "rate_limited:4"]);
-  client.now += 100;
-  deepStrictEqual(client.says(ping(5), ping(6)).heardBriefly(), ["pong:5", "rate_limited:6"]);
-});
-
-test("Session answers a flood without ids once", () => {
-  const client = SessionClient.welcomed(LIMITED);
-  for (let count = 0; count < 1_000; count++) client.says(publish("a", count), { type: "dance" });
-  deepStrictEqual(client.heardBriefly(), ["unknown_type:", "rate_limited:"]);
-  const limited = client.asked().map((output) => output.kind === "limited" ? output.count : 0);
-  deepStrictEqual(limited.reduce((sum, count) => sum + count), 1_998);
-  client.now += 100;
-  client.says(publish("a", 1), publish("a", 2), publish("a", 3));
-  deepStrictEqual(client.heardBriefly(), ["rate_limited:"]);
-  const [counted, again] = client.asked();
-  deepStrictEqual([counted, again?.kind], [{ kind: "limited", count: 2 }, "publish"]);
-});
-
-test("Session counts binary frames and requests that fail towards the rate", () => {
-  const client = SessionClient.welcomed(LIMITED).sends(encodeBinaryPublish("a", new Uint8Array(1)));
-  deepStrictEqual(client.says({ type: "dance" }, ping(1)).heardBriefly(), [
-    "unknown_type:",
-    "rate_limited:1",
-  ]);
-});
-
-test("Session has no rate limit unless it is told one", () => {
-  const client = SessionClient.welcomed();
-  for (let count = 0; count < 20_000; count++) client.says(publish("a", count));
-  deepStrictEqual(client.heard(), []);
-});
-
-test("Session closes an idle client, and none that talks", () => {
-  const client = SessionClient.welcomed({ idleTimeoutMs: 1_000 });
-  strictEqual(client.session.deadline, 2_000);
-  client.waits(900).says(ping(1)).waits(999);
-  deepStrictEqual(client.asked(), []);
-  strictEqual(client.session.deadline, 2_900);
-  client.waits(1).isClosedWith(4408);
-  strictEqual(client.session.deadline, none);
-});
-
-test("Session counts a client as talking while its request is undecided", () => {
-  const client = SessionClient.welcomed({ idleTimeoutMs: 1_000, authorizes: true });
-  client.says(publish("a", 1)).waits(900).says(ping(1)).waits(900);
-  deepStrictEqual(client.askedBriefly(), ["authorize"]);
-});
-
-test("Session never wants to be woken unless it is told a limit", () => {
-  const client = SessionClient.welcomed().says(subscribe("a", 1)).confirms("a");
-  strictEqual(client.session.deadline, none);
-  deepStrictEqual(client.waits(1e9).asked().length, 1);
 });
 
 test("Session tells of a gap in a channel that is confirmed, and of no other", () => {

@@ -1,7 +1,14 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { encodeBinaryPublish } from "../../src/protocol/binary_codec.ts";
-import { ping, publish, SessionClient, subscribe, unsubscribe } from "./session_client.ts";
+import {
+  asksToPublish,
+  ping,
+  publish,
+  SessionClient,
+  subscribe,
+  unsubscribe,
+} from "./session_client.ts";
 
 test("Session handles what follows a request only when it is decided", () => {
   const client = SessionClient.welcomed({ authorizes: true });
@@ -89,14 +96,9 @@ test("Session keeps a copy of bytes that wait", () => {
   client.sends(frame);
   frame.fill(0);
   client.decides(true).decides(true);
-  deepStrictEqual(client.asked().at(-1), {
-    kind: "publish",
-    channel: "b",
-    data: Uint8Array.of(7),
-    id: undefined,
-    qos: 0,
-    excludeSelf: false,
-  });
+  const [data, isText] = [Uint8Array.of(7), false];
+  const request = { channel: "b", data, isText, id: undefined, qos: 0, exclude: false } as const;
+  deepStrictEqual(client.asked().at(-1), asksToPublish(request));
 });
 
 test("Session closes with 1007 on a broken frame behind a request that was undecided", () => {

@@ -20,10 +20,13 @@ export interface ClientWorld {
   openProcesses(): readonly Process[];
 }
 
+/** What tells the publication: a field, or the number that a text begins with. */
+type SaidData = { readonly p: number } | string;
+
 interface Said extends ToldPresence {
   readonly node?: NodeId;
   readonly seq?: number;
-  readonly data?: { readonly p: number };
+  readonly data?: SaidData;
   readonly position?: Position | Positions;
   readonly missing?: readonly NodeId[];
 }
@@ -127,8 +130,9 @@ export class SimulatedClient {
       new DataView(data.buffer).setUint32(0, p);
       return wire.send(encodeBinaryPublish(channel, data, { id, qos }));
     }
-    const data = { p, x: "x".repeat(padding) };
-    wire.send(JSON.stringify({ type: "publish", channel, id, qos, data }));
+    const x = "x".repeat(padding);
+    const message = qos === 0 && p % 2 === 0 ? { data: `${p} ${x}` } : { qos, data: { p, x } };
+    wire.send(JSON.stringify({ type: "publish", channel, id, ...message }));
   }
 
   #publishLater(): void {
@@ -286,12 +290,12 @@ export class SimulatedClient {
   #onMessage(channel: string, said: Said): void {
     const { node, seq, data } = said;
     const { schedule, history, trace } = this.#world;
+    const publication = publicationOf(data!);
     history.deliveredCount++;
     const stay = this.#stays.get(channel);
-    trace.line(this.name, `got ${channel} ${node} ${seq} #${data!.p}`);
+    trace.line(this.name, `got ${channel} ${node} ${seq} #${publication}`);
     // The last messages before an unsubscribe took effect.
     if (stay === undefined) return;
-    const publication = data!.p;
     stay.items.push({ kind: "message", at: schedule.now, node: node!, seq: seq!, publication });
     stay.heard.add(publication);
   }
@@ -311,6 +315,10 @@ export class SimulatedClient {
     publication.answeredAt = schedule.now;
     trace.line(this.name, `said #${publication.index}`);
   }
+}
+
+function publicationOf(data: SaidData): number {
+  return typeof data === "string" ? Number.parseInt(data) : data.p;
 }
 
 function readBinary(bytes: Uint8Array): Said {

@@ -155,8 +155,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "the queue to a peer has no bound",
     promise: "P10",
     file: LINK,
-    search: "const waiting = this.queuedBytes + payload.byteLength;",
-    replacement: "const waiting = 0 * payload.byteLength;",
+    search: "const waiting = this.queuedBytes + payload.length;",
+    replacement: "const waiting = 0 * payload.length;",
     seeds: 50,
   },
   {

@@ -9,6 +9,7 @@ export interface WireHandler {
   closed(): void;
 }
 
+const encoder = new TextEncoder();
 const NOTHING_LEFT_MS = 2_000;
 const GOING_AWAY = 1001;
 const ABNORMAL = 1006;
@@ -39,7 +40,7 @@ export class Wire implements ClientSocket {
 
   /** The client says something. */
   send(frame: string | Uint8Array | Outgoing): void {
-    if (typeof frame === "string") return this.#toServer(() => this.#server?.text(frame));
+    if (typeof frame === "string") return this.#toServer(() => this.#say(frame));
     if (frame instanceof Uint8Array) return this.#toServer(() => this.#server?.binary(frame));
     if (!this.#isServerOver) this.#queue.push(frame);
   }
@@ -75,6 +76,13 @@ export class Wire implements ClientSocket {
   serverGone(isTold: boolean): void {
     this.#isServerOver = true;
     this.#schedule.in(isTold ? this.#delayMs : NOTHING_LEFT_MS, () => this.#endClient());
+  }
+
+  // As a socket does that reads frames itself: of ASCII alone it hands on the bytes.
+  #say(text: string): void {
+    const bytes = encoder.encode(text);
+    if (bytes.length > text.length) this.#server?.text(text);
+    else this.#server?.ascii(bytes);
   }
 
   #endServer(code: number): void {

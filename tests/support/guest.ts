@@ -1,3 +1,4 @@
+import { ok } from "node:assert/strict";
 import {
   type ClientHandler,
   type ClientRequest,
@@ -6,6 +7,9 @@ import {
   type EdgeSettings,
   Outgoing,
 } from "../../src/edge/client_socket.ts";
+import { opaque } from "./frame_maker.ts";
+
+const decoder = new TextDecoder();
 
 /** What a guest does when something happens. */
 export interface GuestConduct {
@@ -38,6 +42,7 @@ export class Guest implements ClientHandler {
   readonly log: string[] = [];
   /** How its connection ended. */
   readonly ended: Promise<GuestEnd>;
+  readonly #kept: { readonly bytes: Uint8Array; readonly text: string }[] = [];
   readonly #conduct: GuestConduct;
   #end!: (end: GuestEnd) => void;
 
@@ -49,9 +54,14 @@ export class Guest implements ClientHandler {
     conduct.open?.(this);
   }
 
+  /** Whether the bytes that it was given are what they were then: they are its own. */
+  get keepsAll(): boolean {
+    return this.#kept.every(({ bytes, text }) => decoder.decode(bytes) === text);
+  }
+
   /** Sends text, at once. */
   say(text: string): void {
-    this.socket.send(Outgoing.text(text));
+    this.socket.send(new Outgoing(text));
     this.socket.flush();
   }
 
@@ -62,10 +72,18 @@ export class Guest implements ClientHandler {
     else this.say(text);
   }
 
+  /** A text message of ASCII alone came: to a guest it is text like any other. */
+  ascii(bytes: Uint8Array): void {
+    ok(bytes.every((byte) => byte < 128), "text that is not ASCII came as ASCII");
+    const text = decoder.decode(bytes);
+    this.#kept.push({ bytes, text });
+    this.text(text);
+  }
+
   /** A binary message came. */
   binary(bytes: Uint8Array): void {
     this.log.push(`binary of ${bytes.byteLength}`);
-    this.socket.send(Outgoing.binary(bytes));
+    this.socket.send(new Outgoing(opaque(bytes)));
     this.socket.flush();
   }
 

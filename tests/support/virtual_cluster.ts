@@ -5,6 +5,7 @@ import type { ClusterOutput } from "../../src/cluster/cluster_output.ts";
 import type { ClusterSettings } from "../../src/cluster/settings.ts";
 import type { Millis } from "../../src/core/machine.ts";
 import type { NodeId, Position } from "../../src/core/node.ts";
+import { contentOf, toPayload } from "./payload.ts";
 
 /** Times as a cluster has them by default. */
 export const SETTINGS: ClusterSettings = {
@@ -81,13 +82,14 @@ export class VirtualNode {
 
   /** Publishes JSON text. */
   publishes(channel: string, data: string): void {
-    this.hub.handle({ kind: "publish", channel, data }, this.#world.now);
+    this.hub.handle({ kind: "publish", channel, payload: toPayload(data) }, this.#world.now);
     this.settle();
   }
 
   /** Publishes and asks who holds it. */
   publishesAcknowledged(channel: string, data: string, timeoutMs: Millis): void {
-    this.hub.handle({ kind: "publish", channel, data, ticket: timeoutMs }, this.#world.now);
+    const payload = toPayload(data);
+    this.hub.handle({ kind: "publish", channel, payload, ticket: timeoutMs }, this.#world.now);
     this.settle();
   }
 
@@ -121,7 +123,7 @@ export class VirtualNode {
     switch (output.kind) {
       case "deliver":
         for (const subscriber of output.subscribers) {
-          const lines = output.messages.map(({ data }) => `${output.channel}:${String(data)}`);
+          const lines = output.messages.map((message) => `${output.channel}:${contentOf(message)}`);
           this.received.get(subscriber)!.push(...lines);
         }
         return;

@@ -44,8 +44,8 @@ const NOTHING = new Uint8Array(0);
 
 /** Writes one frame as bytes of its own. */
 export function encodeFrame(type: number, body: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(FRAME_OVERHEAD_BYTES + body.byteLength);
-  putHeader(bytes, 0, type, body.byteLength);
+  const bytes = new Uint8Array(FRAME_OVERHEAD_BYTES + body.length);
+  putHeader(bytes, 0, type, body.length);
   bytes.set(body, FRAME_OVERHEAD_BYTES);
   return bytes;
 }
@@ -89,12 +89,12 @@ export class FrameReader {
     if (this.#frame !== undefined) return this.#collect(this.#frame);
     const chunk = this.#chunk;
     const start = this.#offset;
-    if (this.#headerFilled > 0 || chunk.byteLength - start < LENGTH_BYTES) return this.#begin();
+    if (this.#headerFilled > 0 || chunk.length - start < LENGTH_BYTES) return this.#begin();
     const length = readU32(chunk, start);
     if (!this.#allows(length)) return undefined;
     const end = start + LENGTH_BYTES + length;
     this.#offset = start + LENGTH_BYTES;
-    if (end > chunk.byteLength) return this.#collect(this.#frame = new Uint8Array(length));
+    if (end > chunk.length) return this.#collect(this.#frame = new Uint8Array(length));
     this.#offset = end;
     return {
       type: chunk[start + LENGTH_BYTES]!,
@@ -106,7 +106,7 @@ export class FrameReader {
   #begin(): RawFrame | undefined {
     const chunk = this.#chunk;
     while (this.#headerFilled < LENGTH_BYTES) {
-      if (this.#offset === chunk.byteLength) return this.#rest();
+      if (this.#offset === chunk.length) return this.#rest();
       this.#header[this.#headerFilled++] = chunk[this.#offset++]!;
     }
     this.#headerFilled = 0;
@@ -123,12 +123,12 @@ export class FrameReader {
 
   // The frame is spread over chunks: its bytes are gathered in memory of its own.
   #collect(frame: Uint8Array): RawFrame | undefined {
-    const end = this.#offset + frame.byteLength - this.#frameFilled;
+    const end = this.#offset + frame.length - this.#frameFilled;
     const part = this.#chunk.subarray(this.#offset, end);
     frame.set(part, this.#frameFilled);
-    this.#offset += part.byteLength;
-    this.#frameFilled += part.byteLength;
-    if (this.#frameFilled < frame.byteLength) return undefined;
+    this.#offset += part.length;
+    this.#frameFilled += part.length;
+    if (this.#frameFilled < frame.length) return undefined;
     this.#frame = undefined;
     this.#frameFilled = 0;
     return { type: frame[0]!, body: frame.subarray(1) };
@@ -176,10 +176,10 @@ export class FrameWriter {
 
   /** Appends a frame. The writer owns `body` from now on, and never changes it. */
   append(type: number, body: Uint8Array): void {
-    const length = body.byteLength;
+    const length = body.length;
     const isOwnPart = length >= OWN_PART_BYTES;
     const count = isOwnPart ? FRAME_OVERHEAD_BYTES : FRAME_OVERHEAD_BYTES + length;
-    if (this.#end + count > this.#slab.byteLength) this.#nextSlab(count);
+    if (this.#end + count > this.#slab.length) this.#nextSlab(count);
     putHeader(this.#slab, this.#end, type, length);
     if (!isOwnPart) this.#slab.set(body, this.#end + FRAME_OVERHEAD_BYTES);
     this.#end += count;
@@ -200,16 +200,16 @@ export class FrameWriter {
       return parts;
     }
     let count = 0;
-    for (let bytes = 0; bytes < bytesWanted; count++) bytes += parts[count]!.byteLength;
+    for (let bytes = 0; bytes < bytesWanted; count++) bytes += parts[count]!.length;
     parts = parts.splice(0, count);
-    for (const part of parts) this.#byteLength -= part.byteLength;
+    for (const part of parts) this.#byteLength -= part.length;
     return parts;
   }
 
   // After much, such as a long list, a little more may be all there is to say for hours.
   #isWasteful(): boolean {
-    const { byteLength } = this.#slab;
-    return byteLength > SLAB_BYTES_MIN && byteLength > SLAB_TICKS_MAX * this.#byteLength;
+    const { length } = this.#slab;
+    return length > SLAB_BYTES_MIN && length > SLAB_TICKS_MAX * this.#byteLength;
   }
 
   #letGo(): void {

@@ -175,7 +175,7 @@ export class Link implements Machine<LinkInput, LinkOutput> {
   send(payload: Uint8Array, isRepeatable: boolean): boolean {
     if (this.#state.name !== "open") return false;
     const { queueBytesMax } = this.#settings;
-    const waiting = this.queuedBytes + payload.byteLength;
+    const waiting = this.queuedBytes + payload.length;
     if (waiting > queueBytesMax && isRepeatable) {
       this.#isDropping = true;
       return false;

@@ -102,7 +102,7 @@ export class Mesh implements Machine<MeshInput, MeshOutput> {
       case "send":
         return this.#send(input);
       case "bytes":
-        this.#counts.bytesIn += input.chunk.byteLength;
+        this.#counts.bytesIn += input.chunk.length;
         return this.#feed(input.link, input, now);
       case "queued":
       case "ended":
@@ -256,7 +256,7 @@ export class Mesh implements Machine<MeshInput, MeshOutput> {
   #perform(entry: LinkEntry, output: LinkOutput, now: Millis): void {
     switch (output.kind) {
       case "write":
-        for (const part of output.parts) this.#counts.bytesOut += part.byteLength;
+        for (const part of output.parts) this.#counts.bytesOut += part.length;
         this.#outputs.push({ kind: "write", link: entry.id, parts: output.parts });
         return;
       case "payload":

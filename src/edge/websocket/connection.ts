@@ -20,6 +20,8 @@ export type ConnectionInput =
 export type ConnectionOutput =
   /** A text message came. */
   | { readonly kind: "text"; readonly text: string }
+  /** A text message of ASCII alone came: its bytes, which the connection uses no more. */
+  | { readonly kind: "ascii"; readonly bytes: Uint8Array }
   /** A binary message came. */
   | { readonly kind: "binary"; readonly bytes: Uint8Array }
   /** These bytes go to the client, after what the driver has queued for it. */
@@ -163,6 +165,7 @@ export class Connection implements Machine<ConnectionInput | Wake, ConnectionOut
   #onReceived(received: Received, now: Millis): void {
     switch (received.kind) {
       case "text":
+      case "ascii":
       case "binary":
         // Whoever closes does not want to hear more.
         return this.#state.name === "open" ? this.#emit(received) : undefined;

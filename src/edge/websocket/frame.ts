@@ -1,3 +1,5 @@
+import { putUtf8 } from "../../core/utf8.ts";
+
 /** What a frame is (RFC 6455 §5.2). */
 export const OPCODE = {
   /** More of the message that an earlier frame began. */
@@ -22,8 +24,6 @@ const SLAB_BYTES = 32 * 1024;
 // What is larger gets memory of its own: a slab must serve many frames.
 const SLAB_FRAME_BYTES_MAX = 8 * 1024;
 const HEADER_BYTES_MAX = 10;
-// Short text is mostly ASCII, and then a loop beats the call into the encoder.
-const LOOP_CHARACTERS_MAX = 48;
 const encoder = new TextEncoder();
 
 /**
@@ -44,8 +44,7 @@ export class FrameWriter {
     const slab = this.#reserve(bytesMax);
     const start = this.#used;
     const guess = headerBytes(text.length);
-    const length = writeAscii(text, slab, start + guess) ??
-      encoder.encodeInto(text, slab.subarray(start + guess)).written;
+    const length = putUtf8(text, slab, start + guess);
     const header = headerBytes(length);
     const end = start + header + length;
     if (header !== guess) slab.copyWithin(start + header, start + guess, start + guess + length);
@@ -65,20 +64,25 @@ export class FrameWriter {
 
   /** Writes a binary message, or a control frame of at most 125 bytes, as one frame. */
   bytes(opcode: Opcode, payload: Uint8Array): Uint8Array {
-    const header = headerBytes(payload.byteLength);
-    const byteLength = header + payload.byteLength;
+    const frame = this.begin(opcode, payload.length);
+    frame.set(payload, frame.length - payload.length);
+    return frame;
+  }
+
+  /** Writes the header of a frame. The payload, which is the frame's end, is the caller's to write. */
+  begin(opcode: Opcode, payloadBytes: number): Uint8Array {
+    const byteLength = headerBytes(payloadBytes) + payloadBytes;
     const small = byteLength <= SLAB_FRAME_BYTES_MAX;
     const memory = small ? this.#reserve(byteLength) : new Uint8Array(byteLength);
     const start = small ? this.#used : 0;
-    writeHeader(memory, start, FIN | opcode, payload.byteLength);
-    memory.set(payload, start + header);
+    writeHeader(memory, start, FIN | opcode, payloadBytes);
     if (!small) return memory;
     this.#used += byteLength;
     return memory.subarray(start, this.#used);
   }
 
   #reserve(byteLength: number): Uint8Array {
-    if (this.#used + byteLength > this.#slab.byteLength) {
+    if (this.#used + byteLength > this.#slab.length) {
       this.#slab = new Uint8Array(SLAB_BYTES);
       this.#used = 0;
     }
@@ -99,34 +103,37 @@ export function payloadOf(frame: Uint8Array): Uint8Array {
  * @param start Its first byte.
  * @param end The byte after its last one.
  * @param keyAt Where in `bytes` the four bytes of the key are.
+ * @returns Whether what came out is ASCII.
  */
-export function unmask(bytes: Uint8Array, start: number, end: number, keyAt: number): void {
+export function unmask(bytes: Uint8Array, start: number, end: number, keyAt: number): boolean {
+  if (end - start >= WORDS_BYTES_MIN) return unmaskWords(bytes, start, end, keyAt);
   const key0 = bytes[keyAt]!;
   const key1 = bytes[keyAt + 1]!;
   const key2 = bytes[keyAt + 2]!;
   const key3 = bytes[keyAt + 3]!;
-  if ((key0 | key1 | key2 | key3) === 0) return;
   let index = start;
-  if (end - start >= WORDS_BYTES_MIN) index = unmaskWords(bytes, start, end, keyAt);
+  let all = 0;
   for (const last = end - 3; index < last; index += 4) {
-    bytes[index] = bytes[index]! ^ key0;
-    bytes[index + 1] = bytes[index + 1]! ^ key1;
-    bytes[index + 2] = bytes[index + 2]! ^ key2;
-    bytes[index + 3] = bytes[index + 3]! ^ key3;
+    all |= bytes[index] = bytes[index]! ^ key0;
+    all |= bytes[index + 1] = bytes[index + 1]! ^ key1;
+    all |= bytes[index + 2] = bytes[index + 2]! ^ key2;
+    all |= bytes[index + 3] = bytes[index + 3]! ^ key3;
   }
-  if (index < end) bytes[index] = bytes[index]! ^ key0;
-  if (index + 1 < end) bytes[index + 1] = bytes[index + 1]! ^ key1;
-  if (index + 2 < end) bytes[index + 2] = bytes[index + 2]! ^ key2;
+  if (index < end) all |= bytes[index] = bytes[index]! ^ key0;
+  if (index + 1 < end) all |= bytes[index + 1] = bytes[index + 1]! ^ key1;
+  if (index + 2 < end) all |= bytes[index + 2] = bytes[index + 2]! ^ key2;
+  return all < 128;
 }
 
 // Below this, making the view of words costs more than it saves.
 const WORDS_BYTES_MIN = 256;
+const NOT_ASCII = 0x80808080;
 
-// Unmasks up to the last whole group of four at `start + 4 * n` and returns where it ends.
-function unmaskWords(bytes: Uint8Array, start: number, end: number, keyAt: number): number {
+function unmaskWords(bytes: Uint8Array, start: number, end: number, keyAt: number): boolean {
   let aligned = start;
+  let all = 0;
   for (; ((bytes.byteOffset + aligned) & 3) !== 0; aligned++) {
-    bytes[aligned] = bytes[aligned]! ^ bytes[keyAt + ((aligned - start) & 3)]!;
+    all |= bytes[aligned] = bytes[aligned]! ^ bytes[keyAt + ((aligned - start) & 3)]!;
   }
   const turn = aligned - start;
   const key = Uint8Array.of(
@@ -139,13 +146,11 @@ function unmaskWords(bytes: Uint8Array, start: number, end: number, keyAt: numbe
   const word = new Uint32Array(key.buffer)[0]!;
   const count = (end - aligned) >>> 2;
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset + aligned, count);
-  for (let index = 0; index < count; index++) words[index] = words[index]! ^ word;
-  let rest = aligned + count * 4;
-  // The caller goes on in groups of four that begin with the key's first byte.
-  for (; ((rest - start) & 3) !== 0 && rest < end; rest++) {
-    bytes[rest] = bytes[rest]! ^ bytes[keyAt + ((rest - start) & 3)]!;
+  for (let index = 0; index < count; index++) all |= words[index] = words[index]! ^ word;
+  for (let rest = aligned + count * 4; rest < end; rest++) {
+    all |= bytes[rest] = bytes[rest]! ^ bytes[keyAt + ((rest - start) & 3)]!;
   }
-  return rest;
+  return (all & NOT_ASCII) === 0;
 }
 
 function headerBytes(length: number): number {
@@ -171,25 +176,15 @@ function writeHeader(bytes: Uint8Array, at: number, first: number, length: numbe
   }
 }
 
-function writeAscii(text: string, bytes: Uint8Array, at: number): number | undefined {
-  if (text.length > LOOP_CHARACTERS_MAX) return undefined;
-  for (let index = 0; index < text.length; index++) {
-    const code = text.charCodeAt(index);
-    if (code > 127) return undefined;
-    bytes[at + index] = code;
-  }
-  return text.length;
-}
-
 // The room for ASCII is enough for most; where it is not, what was written is kept.
 function encodeLongText(text: string): Uint8Array {
   let bytes = new Uint8Array(HEADER_BYTES_MAX + text.length);
   let { read, written } = encoder.encodeInto(text, bytes.subarray(HEADER_BYTES_MAX));
   if (read < text.length) {
     const begun = bytes.subarray(0, HEADER_BYTES_MAX + written);
-    bytes = new Uint8Array(begun.byteLength + (text.length - read) * 3);
+    bytes = new Uint8Array(begun.length + (text.length - read) * 3);
     bytes.set(begun);
-    const rest = bytes.subarray(begun.byteLength);
+    const rest = bytes.subarray(begun.length);
     written += encoder.encodeInto(text.slice(read), rest).written;
   }
   const start = HEADER_BYTES_MAX - headerBytes(written);

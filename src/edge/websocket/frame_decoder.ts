@@ -1,3 +1,4 @@
+import { ownBytes } from "../../core/own.ts";
 import { decodeUtf8 } from "../../core/utf8.ts";
 import { CLOSE_CODE, isCloseCodeOnWire } from "./close_code.ts";
 import { Fragments } from "./fragments.ts";
@@ -6,6 +7,8 @@ import { OPCODE, unmask } from "./frame.ts";
 /** What a client sent, whole. */
 export type Received =
   | { readonly kind: "text"; readonly text: string }
+  /** Text of ASCII alone. A view, not a copy. */
+  | { readonly kind: "ascii"; readonly bytes: Uint8Array }
   | { readonly kind: "binary"; readonly bytes: Uint8Array }
   | { readonly kind: "ping"; readonly payload: Uint8Array }
   | { readonly kind: "pong"; readonly payload: Uint8Array }
@@ -68,7 +71,7 @@ export class FrameDecoder {
     if (this.#bytes === undefined) {
       this.#bytes = chunk;
       this.#start = 0;
-      this.#end = chunk.byteLength;
+      this.#end = chunk.length;
     } else {
       this.#append(this.#bytes, chunk);
     }
@@ -99,8 +102,10 @@ export class FrameDecoder {
       const from = start + header;
       const to = from + payloadBytes;
       this.#consume(to);
-      unmask(bytes, from, to, from - KEY_BYTES);
-      const received = this.#read(first, bytes, from, to);
+      const isAscii = unmask(bytes, from, to, from - KEY_BYTES);
+      const received = isAscii && first === (FIN | OPCODE.text)
+        ? { kind: "ascii" as const, bytes: bytes.subarray(from, to) }
+        : this.#read(first, bytes, from, to);
       if (received !== undefined) return received;
     }
     return undefined;
@@ -111,11 +116,11 @@ export class FrameDecoder {
       case FIN | OPCODE.text:
         return this.#text(bytes.subarray(from, to));
       case FIN | OPCODE.binary:
-        return { kind: "binary", bytes: own(bytes, from, to) };
+        return { kind: "binary", bytes: ownBytes(bytes.subarray(from, to)) };
       case FIN | OPCODE.ping:
-        return { kind: "ping", payload: own(bytes, from, to) };
+        return { kind: "ping", payload: ownBytes(bytes.subarray(from, to)) };
       case FIN | OPCODE.pong:
-        return { kind: "pong", payload: own(bytes, from, to) };
+        return { kind: "pong", payload: ownBytes(bytes.subarray(from, to)) };
       case FIN | OPCODE.close:
         return this.#close(bytes.subarray(from, to));
       default:
@@ -131,8 +136,8 @@ export class FrameDecoder {
 
   // RFC 6455 §5.5.1: nothing, or a code and then a reason.
   #close(payload: Uint8Array): Received {
-    if (payload.byteLength === 0) return { kind: "close", code: CLOSE_CODE.noStatus, reason: "" };
-    if (payload.byteLength === 1) {
+    if (payload.length === 0) return { kind: "close", code: CLOSE_CODE.noStatus, reason: "" };
+    if (payload.length === 1) {
       return this.#fail(CLOSE_CODE.protocolError, "Close frame with half a code");
     }
     const code = payload[0]! * 256 + payload[1]!;
@@ -200,8 +205,8 @@ export class FrameDecoder {
 
   // Room grows with what really came, not with what the header claims.
   #append(bytes: Uint8Array, chunk: Uint8Array): void {
-    if (this.#end + chunk.byteLength > bytes.byteLength) {
-      const total = this.#end - this.#start + chunk.byteLength;
+    if (this.#end + chunk.length > bytes.length) {
+      const total = this.#end - this.#start + chunk.length;
       const room = Math.max(total, Math.min(this.#frameBytes, total * 2));
       bytes = copy(bytes, this.#start, this.#end, room);
       this.#end -= this.#start;
@@ -209,7 +214,7 @@ export class FrameDecoder {
       this.#bytes = bytes;
     }
     bytes.set(chunk, this.#end);
-    this.#end += chunk.byteLength;
+    this.#end += chunk.length;
   }
 }
 
@@ -238,12 +243,6 @@ function findControlFault(first: number, second: number): string | undefined {
   if (opcode > OPCODE.pong) return `Opcode ${opcode} is reserved`;
   if ((first & FIN) === 0) return "Control frame in fragments";
   return (second & 0x7f) > CONTROL_BYTES_MAX ? "Control frame of more than 125 bytes" : undefined;
-}
-
-// Who keeps a small message must not keep the whole chunk that it came in.
-function own(bytes: Uint8Array, from: number, to: number): Uint8Array {
-  if ((to - from) * 2 < bytes.buffer.byteLength) return copy(bytes, from, to, to - from);
-  return new Uint8Array(bytes.buffer, bytes.byteOffset + from, to - from);
 }
 
 function copy(bytes: Uint8Array, from: number, to: number, room: number): Uint8Array {

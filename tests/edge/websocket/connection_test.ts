@@ -62,6 +62,8 @@ function describe(output: ConnectionOutput): string {
   switch (output.kind) {
     case "text":
       return `text ${output.text}`;
+    case "ascii":
+      return `text ${new TextDecoder().decode(output.bytes)}`;
     case "binary":
       return `binary ${output.bytes}`;
     case "write":
@@ -91,6 +93,17 @@ test("Connection gives messages in order", () => {
     "text a",
     "binary 1,2",
     "text b",
+  ]);
+});
+
+test("Connection hands on text of ASCII alone as its bytes, and other text as text", () => {
+  const { connection } = new Side();
+  for (const payload of ["a", "é"]) {
+    connection.handle({ kind: "bytes", chunk: encodeRawFrame({ payload }) }, 0);
+  }
+  deepStrictEqual(connection.take(), [
+    { kind: "ascii", bytes: Uint8Array.of(0x61) },
+    { kind: "text", text: "é" },
   ]);
 });
 

@@ -46,11 +46,16 @@ const MORE = (payload: string | Uint8Array, fin: boolean): RawFrameOptions => ({
   fin,
 });
 
+/** Text of ASCII alone that came in one frame. */
+function ascii(text: string): Received {
+  return { kind: "ascii", bytes: new TextEncoder().encode(text) };
+}
+
 const MESSAGES: readonly (readonly [what: string, bytes: Uint8Array, received: Received[]])[] = [
   [
     "the masked text message of the RFC (§5.7)",
     fromHex("81 85 37fa213d 7f9f4d5158"),
-    [{ kind: "text", text: "Hello" }],
+    [ascii("Hello")],
   ],
   [
     "the fragmented text message of the RFC, masked (§5.7)",
@@ -73,18 +78,23 @@ const MESSAGES: readonly (readonly [what: string, bytes: Uint8Array, received: R
     frames({ opcode: 2, payload: new Uint8Array(65_536).fill(7) }),
     [{ kind: "binary", bytes: new Uint8Array(65_536).fill(7) }],
   ],
-  ["an empty text message (§5.6)", frames(TEXT("")), [{ kind: "text", text: "" }]],
+  ["an empty text message (§5.6)", frames(TEXT("")), [ascii("")]],
   ["a zero key, which changes nothing (§5.3)", frames({ mask: new Uint8Array(4), payload: "é" }), [
     { kind: "text", text: "é" },
   ]],
   ["a BOM as a character (§5.6)", frames(TEXT("\u{feff}a")), [
     { kind: "text", text: "\u{feff}a" },
   ]],
-  ["several messages of one chunk in order", frames(TEXT("a"), TEXT("b"), TEXT("c")), [
-    { kind: "text", text: "a" },
-    { kind: "text", text: "b" },
-    { kind: "text", text: "c" },
+  ["several messages of one chunk in order", frames(TEXT("a"), TEXT("é"), TEXT("c")), [
+    ascii("a"),
+    { kind: "text", text: "é" },
+    ascii("c"),
   ]],
+  ["a byte of 127, which is ASCII", frames(TEXT("\u007f")), [ascii("\u007f")]],
+  ["ASCII with one character at its end that is not", frames(TEXT(`${"x".repeat(300)}é`)), [
+    { kind: "text", text: `${"x".repeat(300)}é` },
+  ]],
+  ["64 KiB of ASCII", frames(TEXT("x".repeat(65_536))), [ascii("x".repeat(65_536))]],
   [
     "control frames within a fragmented message (§5.4)",
     frames(
@@ -197,7 +207,7 @@ for (const [rule, bytes, code] of FAULTS) {
 
 test("FrameDecoder gives what came before a fault, and nothing after it", () => {
   const bytes = frames(TEXT("a"), { opcode: 3 }, TEXT("b"));
-  deepStrictEqual(decode([bytes, frames(TEXT("c"))]).map(({ kind }) => kind), ["text", "fault"]);
+  deepStrictEqual(decode([bytes, frames(TEXT("c"))]).map(({ kind }) => kind), ["ascii", "fault"]);
 });
 
 test("FrameDecoder refuses a large message on its header alone (§10.4)", () => {
@@ -228,7 +238,7 @@ test("FrameDecoder fails at the first fragment that cannot be UTF-8, not at the 
 
 test("FrameDecoder reads text again on a new connection after text that was no UTF-8", () => {
   decode([frames(TEXT(fromHex("e282")))]);
-  deepStrictEqual(decode([frames(TEXT("ok"))]), [{ kind: "text", text: "ok" }]);
+  deepStrictEqual(decode([frames(TEXT("é"))]), [{ kind: "text", text: "é" }]);
 });
 
 test("a small binary message does not keep the chunk that it came in", () => {
@@ -244,7 +254,17 @@ test("a few bytes of the next message do not keep the chunk that they came in", 
   decoder.push(chunk);
   while (decoder.next() !== undefined);
   chunk.fill(0);
-  deepStrictEqual(drain(decoder, second!.subarray(3)), [{ kind: "text", text: "next" }]);
+  deepStrictEqual(drain(decoder, second!.subarray(3)), [ascii("next")]);
+});
+
+test("the bytes of ASCII are never touched again, whatever comes behind them", () => {
+  const texts = Array.from({ length: 50 }, (_, index) => `${index} `.repeat(index * 3));
+  const bytes = frames(...texts.map((text) => TEXT(text)));
+  for (const size of [1, 7, 100, 1_000, bytes.length]) {
+    const chunks: Uint8Array[] = [];
+    for (let at = 0; at < bytes.length; at += size) chunks.push(bytes.subarray(at, at + size));
+    deepStrictEqual(decode(chunks), texts.map(ascii), `${size} bytes at a time`);
+  }
 });
 
 test("FrameDecoder takes a message of many small chunks in little more memory than its own", () => {
@@ -287,9 +307,14 @@ function randomStream(random: Prng): { bytes: Uint8Array; expected: Received[] }
       parts.push(encodeRawFrame({ opcode: OPCODE.ping, payload: `${index}` }));
       expected.push({ kind: "ping", payload: new TextEncoder().encode(`${index}`) });
     }
-    expected.push(isText ? { kind: "text", text } : { kind: "binary", bytes: payload });
+    if (!isText) expected.push({ kind: "binary", bytes: payload });
+    else expected.push(pieces.length === 1 && isAscii(text) ? ascii(text) : { kind: "text", text });
   }
   return { bytes: concat(parts), expected };
+}
+
+function isAscii(text: string): boolean {
+  return [...text].every((character) => character < "\u0080");
 }
 
 function randomChunks(bytes: Uint8Array, random: Prng): Uint8Array[] {

@@ -1,4 +1,4 @@
-import { deepStrictEqual } from "node:assert/strict";
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import { FrameWriter, OPCODE, payloadOf, unmask } from "../../../src/edge/websocket/frame.ts";
 import { createPrng } from "../../../src/core/prng.ts";
@@ -94,6 +94,47 @@ test("unmask() applies the key to bytes of every length, wherever they begin (§
       );
       unmask(bytes, start, start + length, 0);
       deepStrictEqual(bytes, expected, `${length} bytes from ${start}`);
+    }
+  }
+});
+
+test("unmask() tells whether what comes out is ASCII, wherever a byte is not", () => {
+  const random = createPrng(2);
+  for (let length = 0; length <= 300; length++) {
+    const start = 4 + length % 7;
+    const key = Uint8Array.from({ length: 4 }, () => random() * 256);
+    const text = Uint8Array.from({ length }, () => random() * 128);
+    const unmasked = (at: number): boolean => {
+      const bytes = new Uint8Array(start + length + 5).fill(0xff);
+      bytes.set(key);
+      text.forEach((byte, index) => {
+        bytes[start + index] = (index === at ? byte | 128 : byte) ^ key[index % 4]!;
+      });
+      return unmask(bytes, start, start + length, 0);
+    };
+    strictEqual(unmasked(-1), true, `${length} bytes of ASCII`);
+    for (let at = 0; at < length; at++) strictEqual(unmasked(at), false, `${at} of ${length}`);
+  }
+});
+
+test("unmask() tells of ASCII behind a key of zeros too", () => {
+  for (const length of [0, 1, 5, 255, 256, 300]) {
+    for (const byte of [0, 127, 128, 255]) {
+      const bytes = new Uint8Array(4 + length).fill(byte, 4);
+      strictEqual(unmask(bytes, 4, 4 + length, 0), length === 0 || byte < 128);
+      deepStrictEqual(bytes.subarray(4), new Uint8Array(length).fill(byte));
+    }
+  }
+});
+
+test("FrameWriter.begin() leaves the payload to its caller, behind a header that is whole", () => {
+  const writer = new FrameWriter();
+  for (const length of [0, 1, 125, 126, 8_188, 8_189, 65_535, 65_536, 100_000]) {
+    for (const opcode of [OPCODE.text, OPCODE.binary]) {
+      const payload = Uint8Array.from({ length }, (_, index) => index * 7);
+      const frame = writer.begin(opcode, length);
+      payloadOf(frame).set(payload);
+      deepStrictEqual(frame, plainFrame(0x80 | opcode, payload), `${length}`);
     }
   }
 });

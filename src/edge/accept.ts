@@ -79,6 +79,9 @@ class AcceptedSocket implements ClientSocket {
   readonly #counters: EdgeTally;
   #handler: ClientHandler | undefined;
   #queue: Outgoing[] = [];
+  // Bytes or characters that are queued until the socket is open.
+  #heldLength = 0;
+  #hasOpened = false;
   #ending: { readonly code: number; readonly reason: string } | undefined;
   #isOver = false;
   #cancelTimer: CancelTimer | undefined;
@@ -115,12 +118,15 @@ class AcceptedSocket implements ClientSocket {
   }
 
   send(message: Outgoing): void {
-    if (this.#ending === undefined) this.#queue.push(message);
+    if (this.#ending !== undefined) return;
+    this.#queue.push(message);
+    if (!this.#hasOpened) this.#hold(message);
   }
 
   flush(): void {
     const socket = this.#socket;
     if (this.#queue.length === 0 || socket.readyState !== OPEN) return;
+    this.#hasOpened = true;
     const queue = this.#queue;
     this.#queue = [];
     for (const message of queue) {
@@ -142,6 +148,14 @@ class AcceptedSocket implements ClientSocket {
   terminate(): void {
     this.#ending ??= { code: CLOSE_CODE.abnormal, reason: "Terminated" };
     this.#drop();
+  }
+
+  // Nobody takes anything until the socket is open. What waits is encoded by now, and so keeps in
+  // memory nothing but itself.
+  #hold(message: Outgoing): void {
+    if (this.#socket.readyState === OPEN) return;
+    this.#heldLength += (message.isText ? message.text : message.payload).length;
+    if (this.#heldLength > this.#settings.bufferedBytesMax) this.#onSlow();
   }
 
   // Whoever made the socket may let it throw, which is the end of this client and of no other.

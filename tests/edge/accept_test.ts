@@ -182,6 +182,22 @@ test("acceptSocket() closes a slow client with 1013", () => {
   ]);
 });
 
+test("acceptSocket() closes a client with 1013 for whom too much waits before its socket is open", async () => {
+  const socket = new FakeSocket();
+  const timers = new Timers();
+  socket.readyState = 0;
+  const guest = accept(socket, {}, timers);
+  const half = new Outgoing("x".repeat(QUICK_SETTINGS.bufferedBytesMax / 2));
+  guest.socket.send(half);
+  guest.socket.send(half);
+  guest.socket.flush();
+  strictEqual(timers.waiting.size, 0);
+  guest.socket.send(new Outgoing(opaque(Uint8Array.of(1))));
+  timers.fire();
+  strictEqual((await guest.ended).code, 1013);
+  deepStrictEqual(socket.log.filter((line) => line.startsWith("send")), []);
+});
+
 test("acceptSocket() drops a client whose socket throws, and reports it once", async () => {
   const socket = new FakeSocket();
   const guest = accept(socket);

@@ -28,7 +28,10 @@ class Stage {
     return this;
   }
 
-  publishes(data: string, options: { channel?: string; except?: string; ticket?: string } = {}) {
+  publishes(
+    data: string | Uint8Array,
+    options: { channel?: string; except?: string; ticket?: string } = {},
+  ) {
     const payload = toPayload(data);
     this.hub.handle({ kind: "publish", channel: "c", payload, ...options }, this.now);
     return this;
@@ -99,6 +102,15 @@ test("P1: local subscribers get everything before other nodes hear of it", () =>
   stage.publishes("1", { channel: "d" }).publishes("2", { channel: "c" });
   const decided = stage.endsTick().decided().map((line) => line.split(" ")[0]);
   deepStrictEqual(decided, ["d", "c", "announce"]);
+});
+
+test("what is published as text or as bytes is delivered and remembered as what it is", () => {
+  const stage = new Stage().joins("x");
+  stage.decided();
+  for (const content of ["1", Uint8Array.of(0, 255), ""]) stage.publishes(content);
+  strictEqual(stage.endsTick().decided()[0], "c 1,0,255, to x");
+  const { messages } = stage.hub.read("c", "a~1", { after: 0, limit: 9 });
+  deepStrictEqual(messages.map(contentOf), ["1", Uint8Array.of(0, 255), ""]);
 });
 
 test("messages of other nodes are not announced again", () => {

@@ -80,8 +80,9 @@ export class ByteReader {
   /** Reads text behind its length, as its UTF-8. A view, not a copy. */
   utf8(): Uint8Array {
     const bytes = this.bytes();
-    if (!isUtf8(bytes)) this.#fail();
-    return bytes;
+    if (isUtf8(bytes)) return bytes;
+    this.#fail();
+    return bytes.subarray(0, 0);
   }
 
   #need(count: number): boolean {

@@ -30,14 +30,7 @@ export function isUtf8(bytes: Uint8Array): boolean {
 export function encodeUtf8(text: string): Uint8Array {
   // A UTF-16 unit takes at most three bytes of UTF-8.
   const bytesMax = text.length * 3;
-  if (bytesMax > SLAB_TEXT_BYTES_MAX) return encoder.encode(text);
-  if (used + bytesMax > slab.length) {
-    slab = new Uint8Array(SLAB_BYTES);
-    used = 0;
-  }
-  const start = used;
-  used += putUtf8(text, slab, start);
-  return slab.subarray(start, used);
+  return bytesMax > SLAB_TEXT_BYTES_MAX ? encoder.encode(text) : slab.write(text, bytesMax);
 }
 
 /**
@@ -57,8 +50,23 @@ export function putUtf8(text: string, bytes: Uint8Array, at: number): number {
   return text.length;
 }
 
-let slab = new Uint8Array(0);
-let used = 0;
+/** Memory that many texts share. */
+class Slab {
+  #bytes = new Uint8Array(0);
+  #used = 0;
+
+  write(text: string, bytesMax: number): Uint8Array {
+    if (this.#used + bytesMax > this.#bytes.length) {
+      this.#bytes = new Uint8Array(SLAB_BYTES);
+      this.#used = 0;
+    }
+    const start = this.#used;
+    this.#used += putUtf8(text, this.#bytes, start);
+    return this.#bytes.subarray(start, this.#used);
+  }
+}
+
+const slab = new Slab();
 
 function encodeInto(text: string, bytes: Uint8Array, at: number): number {
   return encoder.encodeInto(text, bytes.subarray(at)).written;

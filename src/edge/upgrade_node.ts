@@ -17,7 +17,7 @@ import { SweptSet } from "./swept_set.ts";
 import { type ArrivalOwner, NodeArrival } from "./upgrade_node_arrival.ts";
 import { listenOnNode } from "./upgrade_node_listener.ts";
 import { joinHeader, toHeaders, toUrl } from "./upgrade_node_http.ts";
-import { NodeClientSocket, type NodeSocketOwner } from "./upgrade_node_socket.ts";
+import { FrameBuffers, NodeClientSocket, type NodeSocketOwner } from "./upgrade_node_socket.ts";
 import {
   acceptKey,
   checkHandshake,
@@ -55,6 +55,8 @@ export class NodeUpgrades implements NodeSocketOwner, ArrivalOwner {
   readonly clock: Clock;
   /** What happened so far. */
   readonly counters: EdgeTally = new EdgeTally();
+  /** What sockets hand to Node's streams. */
+  readonly buffers: FrameBuffers = new FrameBuffers();
   readonly #admit: Admit;
   readonly #sockets: SweptSet<NodeClientSocket>;
   readonly #arrivals: SweptSet<NodeArrival>;

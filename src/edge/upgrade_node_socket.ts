@@ -29,8 +29,26 @@ export interface NodeSocketOwner {
   readonly clock: Clock;
   /** What happened, counted by the sockets too. */
   readonly counters: EdgeTally;
+  /** What sockets hand to Node's streams. */
+  readonly buffers: FrameBuffers;
   /** The socket is gone: the last call. */
   gone(socket: NodeClientSocket): void;
+}
+
+/** Frames as Node's streams take them, which make a `Buffer` of whatever else they are given. */
+export class FrameBuffers {
+  #latest: Uint8Array | undefined;
+  #buffer: Buffer = Buffer.alloc(0);
+
+  /** The frame as a `Buffer`: of one that goes to many clients, the same for all. */
+  of(frame: Uint8Array): Buffer {
+    if (frame === this.#latest) return this.#buffer;
+    const buffer = Buffer.from(frame.buffer, frame.byteOffset, frame.length);
+    // A large one costs more to keep than to make a `Buffer` of again.
+    if (frame.length > SHARED_FRAME_BYTES_MAX) return buffer;
+    this.#latest = frame;
+    return this.#buffer = buffer;
+  }
 }
 
 /** Gives a socket its handler. */
@@ -106,7 +124,7 @@ export class NodeClientSocket implements ClientSocket, Sweepable, SocketUser {
     // To write behind a client's FIN would drop what it has not read yet.
     if (isBehind && !socket.writable) return;
     if (Array.isArray(queue)) writeAll(socket, queue, isBehind);
-    else socket.write(isBehind ? unshare(queue) : asBuffer(queue));
+    else socket.write(isBehind ? unshare(queue) : this.#owner.buffers.of(queue));
     const waitingBytes = socket.writableLength;
     this.#isBehind = waitingBytes > 0;
     if (waitingBytes > this.#owner.settings.bufferedBytesMax) this.#onSlow();
@@ -206,19 +224,6 @@ export class NodeClientSocket implements ClientSocket, Sweepable, SocketUser {
     this.close(CLOSE_CODE.tryAgainLater, reason);
   }
 }
-
-// A stream makes a `Buffer` of whatever it is given: of what goes to many clients, once for all.
-function asBuffer(frame: Uint8Array): Buffer {
-  if (frame === latestFrame) return latestBuffer;
-  const buffer = Buffer.from(frame.buffer, frame.byteOffset, frame.length);
-  // A large one costs more to keep than to make a `Buffer` of again.
-  if (frame.length > SHARED_FRAME_BYTES_MAX) return buffer;
-  latestFrame = frame;
-  return latestBuffer = buffer;
-}
-
-let latestFrame: Uint8Array | undefined;
-let latestBuffer: Buffer = Buffer.alloc(0);
 
 function totalBytes(queue: readonly Uint8Array[]): number {
   let total = 0;

@@ -1,6 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
 import type { EdgeSettings } from "../../src/edge/client_socket.ts";
+import { FrameBuffers } from "../../src/edge/upgrade_node_socket.ts";
 import { Guests, QUICK_SETTINGS } from "../support/guest.ts";
 import { type NodeWay, openListener } from "../support/node_way.ts";
 import { encodeRawFrame, OPCODE, RawClient } from "../support/raw_client.ts";
@@ -17,6 +18,23 @@ async function withGuests(
     await way.stop();
   }
 }
+
+test("FrameBuffers makes one Buffer of a frame for all clients, and keeps no large one", () => {
+  const buffers = new FrameBuffers();
+  const memory = Uint8Array.from({ length: 20_000 }, (_, index) => index);
+  const [small, other, large] = [
+    memory.subarray(3, 40),
+    memory.subarray(40, 50),
+    memory.subarray(100),
+  ];
+  for (const frame of [small, other, large]) {
+    const buffer = buffers.of(frame);
+    deepStrictEqual([...buffer], [...frame]);
+    strictEqual(buffer.buffer, memory.buffer);
+    strictEqual(buffers.of(frame) === buffer, frame !== large);
+  }
+  deepStrictEqual([...buffers.of(small)], [...small]);
+});
 
 test("NodeClientSocket keeps a silent client that answers pings", async () => {
   const settings = { pingIntervalMs: 20, pongTimeoutMs: 5_000 };

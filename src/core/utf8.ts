@@ -3,9 +3,11 @@ const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 const REPLACEMENT = "\ufffd";
-// Short text is mostly ASCII, and then a loop beats the call into the encoder or the decoder.
+// Short text is mostly ASCII, and then a loop beats the call into the encoder.
 const LOOP_CHARACTERS_MAX = 48;
-const LOOP_BYTES_MAX = 1_024;
+// Below this, making the view of words costs more than it saves.
+const WORDS_BYTES_MIN = 256;
+const NOT_ASCII = 0x80808080;
 const SLAB_BYTES = 32 * 1024;
 // What may be larger gets memory of its own: a slab must serve many texts.
 const SLAB_TEXT_BYTES_MAX = 8 * 1024;
@@ -23,7 +25,7 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
 
 /** Tells whether bytes are UTF-8. */
 export function isUtf8(bytes: Uint8Array): boolean {
-  return isShortAscii(bytes) || decodeUtf8(bytes) !== undefined;
+  return isAscii(bytes) || decodeUtf8(bytes) !== undefined;
 }
 
 /** Encodes text. What was returned is never touched again, and may share its memory with others. */
@@ -72,11 +74,18 @@ function encodeInto(text: string, bytes: Uint8Array, at: number): number {
   return encoder.encodeInto(text, bytes.subarray(at)).written;
 }
 
-function isShortAscii(bytes: Uint8Array): boolean {
-  if (bytes.length > LOOP_BYTES_MAX) return false;
+function isAscii(bytes: Uint8Array): boolean {
   let all = 0;
-  for (let index = 0; index < bytes.length; index++) all |= bytes[index]!;
-  return all < 128;
+  let index = 0;
+  if (bytes.length >= WORDS_BYTES_MIN) {
+    for (; ((bytes.byteOffset + index) & 3) !== 0; index++) all |= bytes[index]!;
+    const count = (bytes.length - index) >>> 2;
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset + index, count);
+    for (let word = 0; word < count; word++) all |= words[word]!;
+    index += count * 4;
+  }
+  for (; index < bytes.length; index++) all |= bytes[index]!;
+  return (all & NOT_ASCII) === 0;
 }
 
 function decodeStrictly(bytes: Uint8Array): string | undefined {

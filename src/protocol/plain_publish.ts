@@ -9,8 +9,8 @@ const ZERO = 0x30;
 const BACKSLASH = 0x5c;
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
-// What is longer is decoded and parsed faster than it is looked at byte by byte.
-const PLAIN_BYTES_MAX = 1_024;
+// What is longer is decoded and parsed, which takes less than a look at each byte.
+const PLAIN_BYTES_MAX = 65_536;
 // More digits may be more than a number holds.
 const DIGITS_MAX = 15;
 

@@ -106,3 +106,18 @@ test("putUtf8 writes text at its place, into room of three bytes a unit, and not
     assert.deepStrictEqual(bytes.subarray(at + room), new Uint8Array(4).fill(0xee));
   }
 });
+
+test("isUtf8 sees every byte of bytes of every length, wherever they begin", () => {
+  const memory = new Uint8Array(600).fill(0x61);
+  for (const start of [0, 1, 2, 3]) {
+    for (const length of [0, 1, 255, 256, 257, 258, 259, 300]) {
+      const bytes = memory.subarray(start, start + length);
+      assert.ok(isUtf8(bytes));
+      for (let index = 0; index < length; index++) {
+        bytes[index] = 0x80;
+        assert.ok(!isUtf8(bytes), `byte ${index} of ${length} from ${start}`);
+        bytes[index] = 0x61;
+      }
+    }
+  }
+});

@@ -15,7 +15,7 @@
 
 import type { FrameContent } from "../core/frame_content.ts";
 import { BROADCAST_CHANNEL, type Message } from "../core/message.ts";
-import { decodeUtf8 } from "../core/utf8.ts";
+import { decodeUtf8, encodeUtf8 } from "../core/utf8.ts";
 import { channelNameFault } from "./channel_name.ts";
 import type { BrokenFrame, DecodedMessage, ErrorCode, MessageFault, Qos } from "./message.ts";
 
@@ -47,7 +47,6 @@ export const BINARY_HEADER_BYTES = 12;
 const QOS_SHIFT = 2;
 const NUMBER_OFFSET = 4;
 const TWO_TO_32 = 4_294_967_296;
-const encoder = new TextEncoder();
 const BROKEN: BrokenFrame = {
   type: "broken",
   reason: "Cannot read binary frame: it ends within its header",
@@ -143,7 +142,7 @@ interface Frame {
 function toFrame(
   frame: Omit<Frame, "channel" | "node"> & { readonly channel: string; readonly node: string },
 ): Frame {
-  return { ...frame, channel: encoder.encode(frame.channel), node: encoder.encode(frame.node) };
+  return { ...frame, channel: encodeUtf8(frame.channel), node: encodeUtf8(frame.node) };
 }
 
 function byteLengthOf({ channel, node, data }: Frame): number {

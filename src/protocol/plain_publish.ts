@@ -9,7 +9,8 @@ const ZERO = 0x30;
 const BACKSLASH = 0x5c;
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
-// What is longer is decoded and parsed, which takes less than a look at each byte.
+// With 16 KiB a look at each byte takes less than to decode, parse and encode. What is far longer is
+// left to the codec.
 const PLAIN_BYTES_MAX = 65_536;
 // More digits may be more than a number holds.
 const DIGITS_MAX = 15;

@@ -47,10 +47,7 @@ export type SessionOutput =
   /** Ends the channel's `subscribe`, confirmed or not. */
   | { readonly kind: "unsubscribe"; readonly channel: string }
   /** Publish; with an id, answer with `published` or `failed`. */
-  | {
-    readonly kind: "publish";
-    readonly request: PublishMessage;
-  }
+  | { readonly kind: "publish"; readonly request: PublishMessage }
   /**
    * Something about members. Answer `join` with `joined`, `update` with `updated`, `leave` with
    * `left`, or any of them with `failed`; `members` with the roster, in frames of the owner's own.

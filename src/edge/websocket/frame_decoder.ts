@@ -103,17 +103,22 @@ export class FrameDecoder {
       const to = from + payloadBytes;
       this.#consume(to);
       const isAscii = unmask(bytes, from, to, from - KEY_BYTES);
-      const received = isAscii && first === (FIN | OPCODE.text)
-        ? { kind: "ascii" as const, bytes: bytes.subarray(from, to) }
-        : this.#read(first, bytes, from, to);
+      const received = this.#read(first, bytes, from, to, isAscii);
       if (received !== undefined) return received;
     }
     return undefined;
   }
 
-  #read(first: number, bytes: Uint8Array, from: number, to: number): Received | undefined {
+  #read(
+    first: number,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    isAscii: boolean,
+  ): Received | undefined {
     switch (first) {
       case FIN | OPCODE.text:
+        if (isAscii) return { kind: "ascii", bytes: bytes.subarray(from, to) };
         return this.#text(bytes.subarray(from, to));
       case FIN | OPCODE.binary:
         return { kind: "binary", bytes: ownBytes(bytes.subarray(from, to)) };
